@@ -1,0 +1,147 @@
+//! What happened to an agent: one line each in `history.jsonl`, and in words in `history`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Who did something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "via", rename_all = "snake_case")]
+pub enum Actor {
+    /// Somebody using the mounted tree.
+    Mount {
+        /// The user's id.
+        uid: u32,
+        /// The process that made the call; 0 when it cannot be seen.
+        pid: u32,
+    },
+    /// Somebody using the command line.
+    Cli {
+        /// The user's id.
+        uid: u32,
+        /// The `troop` process.
+        pid: u32,
+    },
+    /// Seen, not done: inferred from records, tmux and the screen.
+    Observed,
+}
+
+/// One event. `seq` counts from 1 in each agent's journal and never repeats there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Event {
+    /// Position in the agent's journal.
+    pub seq: u64,
+    /// When.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// The agent's name at that time.
+    pub agent: String,
+    /// The agent's id.
+    pub agent_id: String,
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// Launched by troop.
+    Launched {
+        /// Which program.
+        tool: String,
+        /// The tmux session.
+        session: String,
+    },
+    /// First seen in the registry by this journal.
+    Appeared {
+        /// Which program.
+        tool: String,
+    },
+    /// The status changed.
+    Status {
+        /// What it was.
+        from: super::live::Status,
+        /// What it is.
+        to: super::live::Status,
+        /// The rule or fact that decided.
+        why: String,
+    },
+    /// A prompt was accepted for delivery.
+    Prompt {
+        /// Its id in receipts.
+        prompt_id: String,
+        /// The text, whole.
+        text: String,
+    },
+    /// A prompt reached the program's composer and was submitted.
+    Delivered {
+        /// Which prompt.
+        prompt_id: String,
+    },
+    /// A prompt that was accepted could not be delivered.
+    Undelivered {
+        /// Which prompt.
+        prompt_id: String,
+        /// Why.
+        error: String,
+    },
+    /// Keys were sent through `keys`.
+    Keys {
+        /// Their names.
+        keys: Vec<String>,
+    },
+    /// The interrupt key was pressed.
+    Interrupted,
+    /// The terminal was resized.
+    Resized {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
+    /// The agent was stopped.
+    Stopped {
+        /// Why, as the record says.
+        reason: String,
+    },
+    /// The record was retired.
+    Retired,
+    /// A write was refused.
+    Refused {
+        /// What was attempted.
+        what: String,
+        /// The sentence.
+        error: String,
+    },
+}
+
+impl Event {
+    /// The line people read in `history`, without its newline. Prompts keep
+    /// their line breaks, indented, so that one event stays one block.
+    pub fn to_text(&self) -> String {
+        let at = self.at.strftime("%Y-%m-%d %H:%M:%S");
+        let who = match &self.actor {
+            Actor::Mount { uid, pid } => format!("mount uid={uid} pid={pid}"),
+            Actor::Cli { uid, pid } => format!("cli uid={uid} pid={pid}"),
+            Actor::Observed => "observed".to_owned(),
+        };
+        let what = match &self.kind {
+            EventKind::Launched { tool, session } => format!("launched {tool} in session {session}"),
+            EventKind::Appeared { tool } => format!("appeared, running {tool}"),
+            EventKind::Status { from, to, why } => format!("status {from} -> {to} ({why})"),
+            EventKind::Prompt { text, .. } => format!("prompt: {}", text.replace('\n', "\n    ")),
+            EventKind::Delivered { .. } => "prompt submitted".to_owned(),
+            EventKind::Undelivered { error, .. } => format!("prompt not delivered: {error}"),
+            EventKind::Keys { keys } => format!("keys {}", keys.join(" ")),
+            EventKind::Interrupted => "interrupt".to_owned(),
+            EventKind::Resized { cols, rows } => format!("resized to {cols}x{rows}"),
+            EventKind::Stopped { reason } => format!("stopped ({reason})"),
+            EventKind::Retired => "retired".to_owned(),
+            EventKind::Refused { what, error } => format!("refused {what}: {error}"),
+        };
+        format!("{at}Z  {who}  {what}")
+    }
+}

@@ -1,0 +1,436 @@
+//! The live state of one agent: the shape of `state.json` (contract, section 3;
+//! seed `live-state-model`; the reference, section 4.1). Field order is the order
+//! in the file.
+
+use super::record::LifecycleState;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The one word in `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Launched; the program is not ready yet.
+    Starting,
+    /// Waiting for a prompt.
+    Ready,
+    /// A prompt was accepted and its turn has not been seen yet.
+    Pending,
+    /// Working on a turn.
+    Active,
+    /// Waiting for a person's answer or approval.
+    Blocked,
+    /// Alive, but what it is doing cannot be told.
+    Unknown,
+    /// The session is there, the program has ended.
+    Down,
+    /// The session is gone, or the agent was stopped.
+    Gone,
+}
+
+impl Status {
+    /// Every status, in the order of the contract's tree.
+    pub const ALL: [Self; 8] = [
+        Self::Starting,
+        Self::Ready,
+        Self::Pending,
+        Self::Active,
+        Self::Blocked,
+        Self::Unknown,
+        Self::Down,
+        Self::Gone,
+    ];
+
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Blocked => "blocked",
+            Self::Unknown => "unknown",
+            Self::Down => "down",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// Whether a program may be there to type into.
+    pub fn is_alive(self) -> bool {
+        !matches!(self, Self::Down | Self::Gone)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$vmeta])* $variant),+ }
+    };
+}
+
+words! {
+    /// Yes, no, or cannot be told.
+    Tristate {
+        /// Yes.
+        Yes,
+        /// No.
+        No,
+        /// Cannot be told.
+        #[default] Unknown,
+    }
+}
+words! {
+    /// Whether the agent can be observed and driven at all.
+    Availability {
+        /// Observed and understood.
+        Available,
+        /// No session.
+        Unavailable,
+        /// A session without the program.
+        TuiDown,
+        /// Observation failed.
+        Error,
+        /// Not observed yet, or a program nobody here understands.
+        #[default] Unknown,
+    }
+}
+words! {
+    /// Whether tmux has the session.
+    TransportState {
+        /// It has.
+        TmuxUp,
+        /// It has not.
+        #[default] TmuxMissing,
+        /// Asking failed.
+        ProbeError,
+    }
+}
+words! {
+    /// Whether the program runs in the session.
+    ProcessState {
+        /// It does.
+        TuiUp,
+        /// It does not.
+        TuiDown,
+        /// There is no definition for this tool.
+        UnsupportedTool,
+        /// Asking failed.
+        ProbeError,
+        /// Not observed yet.
+        #[default] Unknown,
+    }
+}
+words! {
+    /// Whether the screen was understood.
+    ParseStatus {
+        /// A rule of the tool matched or could have.
+        Parsed,
+        /// There is no program whose screen it would be.
+        SkippedTuiDown,
+        /// There are no rules for this tool.
+        UnsupportedTool,
+        /// There is no screen.
+        #[default] TransportUnavailable,
+        /// Asking failed.
+        ProbeError,
+        /// The screen could not be read.
+        ParseError,
+    }
+}
+words! {
+    /// Where a turn stands.
+    TurnPhase {
+        /// No turn; a prompt may be sent.
+        Ready,
+        /// A turn runs.
+        Active,
+        /// A turn waits for a person.
+        Blocked,
+        /// Cannot be told.
+        #[default] Unknown,
+    }
+}
+words! {
+    /// How the last turn ended.
+    TurnResult {
+        /// With an answer.
+        Success,
+        /// By an interrupt.
+        Interrupted,
+        /// With an error the program showed.
+        KnownFailure,
+        /// No turn has ended yet.
+        #[default] None,
+    }
+}
+words! {
+    /// How the last turn is known to have begun.
+    TurnSource {
+        /// A prompt of ours.
+        ExplicitInput,
+        /// Seen on the screen.
+        SurfaceInference,
+        /// No turn is known.
+        #[default] None,
+    }
+}
+words! {
+    /// What the program's interface is busy with.
+    BusinessState {
+        /// Nothing.
+        Idle,
+        /// A turn.
+        Working,
+        /// A question to a person.
+        AwaitingOperator,
+        /// Cannot be told.
+        #[default] Unknown,
+    }
+}
+words! {
+    /// What typing would do.
+    InputMode {
+        /// Write into the composer.
+        Freeform,
+        /// Choose in a dialog.
+        Modal,
+        /// Nothing.
+        Closed,
+        /// Cannot be told.
+        #[default] Unknown,
+    }
+}
+words! {
+    /// What stands in front of the composer.
+    UiContext {
+        /// Nothing.
+        NormalPrompt,
+        /// A menu.
+        SelectionMenu,
+        /// The list of slash commands.
+        SlashCommand,
+        /// A question whether to trust a directory.
+        TrustPrompt,
+        /// A question whether to run something.
+        ApprovalPrompt,
+        /// An error.
+        ErrorBanner,
+        /// Cannot be told.
+        #[default] Unknown,
+    }
+}
+words! {
+    /// What, if anything, needs a person.
+    Attention {
+        /// Nothing.
+        #[default] None,
+        /// An answer to the program's question.
+        Answer,
+        /// A look: the state has been unknown, or the program is gone.
+        Look,
+    }
+}
+
+/// Everything known about an agent at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LiveState {
+    /// The word in `status`.
+    pub status: Status,
+    /// When the status was entered.
+    #[schemars(with = "String")]
+    pub status_since: Timestamp,
+    /// Which agent.
+    pub identity: Identity,
+    /// The registry's lifecycle.
+    pub lifecycle: LifecycleView,
+    /// What needs a person.
+    pub attention: Attention,
+    /// Whether it can be observed.
+    pub diagnostics: Diagnostics,
+    /// The last look; null before the first.
+    pub probe_snapshot: Option<ProbeSnapshot>,
+    /// What the screen shows; null when it was not understood.
+    pub parsed_surface: Option<ParsedSurface>,
+    /// What may be typed.
+    pub surface: Surface,
+    /// The turn now.
+    pub turn: Turn,
+    /// The last turn that ended.
+    pub last_turn: LastTurn,
+    /// For how long nothing has changed.
+    pub stability: Stability,
+    /// The newest changes, oldest first, at most [`RECENT_TRANSITIONS`].
+    pub recent_transitions: Vec<Transition>,
+    /// Where the verdicts come from.
+    pub sources: Vec<Source>,
+}
+
+/// The bound of `recent_transitions` (the reference, section 4.4).
+pub const RECENT_TRANSITIONS: usize = 24;
+
+/// Which agent a state belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Identity {
+    /// The name in the registry.
+    pub agent_name: String,
+    /// The id in the registry.
+    pub agent_id: String,
+    /// The launch this state belongs to.
+    pub generation_id: String,
+    /// Which program.
+    pub tool: String,
+    /// How it is driven.
+    pub backend: super::record::Backend,
+    /// The version seen at launch.
+    pub observed_tool_version: Option<String>,
+    /// Its tmux session.
+    pub tmux_session_name: Option<String>,
+    /// Its tmux server's socket.
+    pub tmux_socket: Option<String>,
+    /// Its manifest.
+    pub manifest_path: String,
+    /// Its session root.
+    pub session_root: Option<String>,
+    /// Where it works.
+    pub working_directory: Option<String>,
+}
+
+/// The registry's lifecycle, as `state.json` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LifecycleView {
+    /// The state.
+    pub state: LifecycleState,
+    /// Whether it can come back after a stop.
+    pub relaunchable: bool,
+    /// Why it was stopped.
+    pub stop_reason: Option<String>,
+}
+
+/// Low-level observation outcomes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Diagnostics {
+    /// The summary of the rest.
+    pub availability: Availability,
+    /// tmux.
+    pub transport_state: TransportState,
+    /// The program.
+    pub process_state: ProcessState,
+    /// The screen.
+    pub parse_status: ParseStatus,
+    /// Why asking failed.
+    pub probe_error: Option<String>,
+    /// Why the screen could not be read, or the manifest.
+    pub parse_error: Option<String>,
+}
+
+/// The last look at the terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProbeSnapshot {
+    /// When.
+    #[schemars(with = "String")]
+    pub observed_at_utc: Timestamp,
+    /// The pane.
+    pub pane_id: Option<String>,
+    /// Its first process.
+    pub pane_pid: Option<i32>,
+    /// SHA-1 of the visible text.
+    pub captured_text_hash: Option<String>,
+    /// Its length in characters.
+    pub captured_text_length: usize,
+    /// The processes of the tool that were found.
+    pub matched_process_names: Vec<String>,
+    /// The title the program set.
+    pub title: Option<String>,
+}
+
+/// What the screen was understood to show.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ParsedSurface {
+    /// Whose rules were used.
+    pub parser_family: String,
+    /// What the interface is busy with.
+    pub business_state: BusinessState,
+    /// What typing would do.
+    pub input_mode: InputMode,
+    /// What stands in front of the composer.
+    pub ui_context: UiContext,
+    /// The lines a person has to answer, when blocked.
+    pub operator_blocked_excerpt: Option<String>,
+}
+
+/// What may be typed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Surface {
+    /// Typing reaches the composer.
+    pub accepting_input: Tristate,
+    /// A draft stands in the composer.
+    pub editing_input: Tristate,
+    /// A prompt would start a turn.
+    pub ready_posture: Tristate,
+    /// A prompt waits inside the program.
+    pub pending_input: Tristate,
+}
+
+/// The turn now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Turn {
+    /// Where it stands.
+    pub phase: TurnPhase,
+}
+
+/// The last turn that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LastTurn {
+    /// How it ended.
+    pub result: TurnResult,
+    /// How it is known to have begun.
+    pub source: TurnSource,
+    /// When the result was seen.
+    #[schemars(with = "Option<String>")]
+    pub updated_at_utc: Option<Timestamp>,
+}
+
+/// For how long the state has not changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Stability {
+    /// Whether it has settled.
+    pub stable: bool,
+    /// Since when it has not changed.
+    #[schemars(with = "Option<String>")]
+    pub stable_since_utc: Option<Timestamp>,
+}
+
+/// One change of the public state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Transition {
+    /// When.
+    #[schemars(with = "String")]
+    pub recorded_at_utc: Timestamp,
+    /// `field: before -> after`, joined by `; `.
+    pub summary: String,
+    /// The fields that changed.
+    pub changed_fields: Vec<String>,
+    /// The status after it.
+    pub status: Status,
+}
+
+/// One piece of evidence and what it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Source {
+    /// `record`, `tmux`, `process`, `title`, `screen`, `delivery`.
+    pub source: String,
+    /// The rule or fact.
+    pub rule: String,
+    /// What it says.
+    pub says: String,
+}

@@ -1,0 +1,96 @@
+//! What one look at an agent's terminal shows.
+
+use std::sync::Arc;
+
+/// A tmux pane id, `%7`: never reused while its server lives.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PaneId(String);
+
+impl PaneId {
+    /// `%` and digits; anything else is `None`, because the text goes into tmux commands.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('%')?;
+        (!digits.is_empty() && digits.len() <= 10 && digits.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| Self(text.to_owned()))
+    }
+
+    /// The id as tmux writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for PaneId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The facts tmux states about a pane, all from one format line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pane {
+    /// Which pane.
+    pub id: PaneId,
+    /// The process tmux started in it.
+    pub pid: i32,
+    /// The process has ended and the pane is kept (`remain-on-exit`).
+    pub dead: bool,
+    /// Its exit status, when it is dead and was not killed by a signal.
+    pub exit_status: Option<i32>,
+    /// The signal that killed it.
+    pub exit_signal: Option<i32>,
+    /// The title the program set (OSC 0 or 2).
+    pub title: String,
+    /// Cursor column and row, from 0.
+    pub cursor: (u16, u16),
+    /// Columns and rows.
+    pub size: (u16, u16),
+    /// The alternate screen is shown.
+    pub alternate: bool,
+    /// Input is switched off (`select-pane -d`): pastes vanish.
+    pub input_off: bool,
+    /// Copy mode or another mode is on top: keys do not reach the program.
+    pub in_mode: bool,
+    /// tmux's idea of the foreground command.
+    pub command: String,
+    /// Lines that have scrolled off the top.
+    pub history: u32,
+}
+
+/// The visible terminal, once with escapes and once as plain rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Screen {
+    /// Rows joined by `\n`, with SGR escapes, ending in `\n`.
+    pub ansi: Arc<str>,
+    /// The same without any control character, rows right-trimmed, trailing empty rows dropped.
+    pub text: Arc<str>,
+}
+
+/// One process as /proc shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    /// Field 22 of `/proc/PID/stat`: with the pid it identifies a process until reboot.
+    pub start_time: u64,
+    /// `/proc/PID/comm`.
+    pub comm: String,
+    /// `/proc/PID/cmdline`.
+    pub argv: Vec<String>,
+}
+
+/// The programs of a pane: what descends from its first process.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Programs {
+    /// The pane's process and every descendant of it, parents first.
+    pub all: Vec<Process>,
+    /// The pids of those in the terminal's foreground process group.
+    pub foreground: Vec<i32>,
+}
+
+impl Programs {
+    /// The processes that own the keyboard.
+    pub fn in_front(&self) -> impl Iterator<Item = &Process> {
+        self.all.iter().filter(|p| self.foreground.contains(&p.pid))
+    }
+}
