@@ -11,6 +11,6 @@ pub mod snapshot;
 pub use event::{Actor, Event, EventKind};
 pub use live::{LiveState, Status};
 pub use name::{AgentId, AgentName};
-pub use pane::{Pane, PaneId, Process, Programs, Screen};
+pub use pane::{Look, Pane, PaneId, Process, Programs, Screen, Terminal};
 pub use record::{Lifecycle, LifecycleState, Manifest, Record};
 pub use snapshot::{AgentView, Listing, Snapshot};

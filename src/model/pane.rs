@@ -94,3 +94,28 @@ impl Programs {
         self.all.iter().filter(|p| self.foreground.contains(&p.pid))
     }
 }
+
+/// One look at a pane: facts, screen and programs of the same moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// tmux's facts.
+    pub pane: Pane,
+    /// What it shows.
+    pub screen: Screen,
+    /// What runs in it; empty when nothing does.
+    pub programs: Programs,
+}
+
+/// What is known of an agent's terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Terminal {
+    /// Nobody has looked yet.
+    #[default]
+    Unseen,
+    /// tmux has no such session, or no server runs.
+    NoSession,
+    /// Asking failed, with the reason.
+    Failed(String),
+    /// It is there.
+    Seen(Box<Look>),
+}

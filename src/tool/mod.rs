@@ -1,1 +1,287 @@
-//! Not written yet.
+//! What one agent program is, as data: how to start it, submit to it, interrupt
+//! it and recognise it. The shipped definitions are `src/tool/*.toml`; a file of
+//! the same name in `~/.config/troop/tools/` takes the place of one.
+
+mod rule;
+
+pub use rule::{Region, Rule, Shows};
+
+use crate::error::{Error, Kind, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The name of the tool that needs no account: ours.
+pub const STAND_IN: &str = "stand-in";
+/// The tool that stands for every program without a definition.
+pub const GENERIC: &str = "generic";
+
+/// The definitions that come with the program.
+const SHIPPED: &[(&str, &str)] = &[
+    ("claude", include_str!("claude.toml")),
+    ("codex", include_str!("codex.toml")),
+    ("gemini", include_str!("gemini.toml")),
+    ("generic", include_str!("generic.toml")),
+    ("kimi", include_str!("kimi.toml")),
+    ("stand-in", include_str!("stand-in.toml")),
+];
+
+/// The longest wait between a paste and its submit key that a definition may ask for.
+const MAX_SETTLE: Duration = Duration::from_secs(10);
+
+/// One agent program.
+#[derive(Debug, Clone)]
+pub struct Tool {
+    /// What records call it.
+    pub name: String,
+    /// One line for people.
+    pub summary: String,
+    /// The command that starts it; `{troop}` is the running program's own path.
+    pub command: Vec<String>,
+    /// The variables it is given from the caller's environment, by name. Nothing else is passed.
+    pub inherit_env: Vec<String>,
+    /// The variable that selects its private home.
+    pub home_env: Option<String>,
+    /// Its processes: compared with `comm` and the base names of the first two arguments.
+    /// Empty means that any living program counts.
+    pub process_names: Vec<String>,
+    /// The key that submits the composer.
+    pub submit_key: String,
+    settle: Duration,
+    settle_per_kib: Duration,
+    /// The key that interrupts a turn.
+    pub interrupt_key: String,
+    /// Arguments that continue the last session.
+    pub resume_last: Vec<String>,
+    /// Arguments that continue the session `{id}`.
+    pub resume_exact: Vec<String>,
+    /// Arguments that print its version.
+    pub version_args: Vec<String>,
+    /// How its state is read off its title and screen, highest priority first.
+    pub rules: Vec<Rule>,
+    /// The definition as it was written.
+    pub text: Arc<str>,
+}
+
+impl Tool {
+    /// Parses a definition. `origin` names the file in the error, which also has
+    /// the line.
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        let wrong = |message: String| Error::new(Kind::Malformed, format!("the tool definition {origin} {message}"));
+        let file: File = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            wrong(format!("is wrong at line {line}: {}", error.message().replace('\n', " ")))
+        })?;
+        if !is_token(&file.name) {
+            return Err(wrong(format!("names its tool {:?}; use letters, digits, '_' and '-'", file.name)));
+        }
+        if file.submit.settle_ms > MAX_SETTLE.as_millis() as u64 {
+            return Err(wrong(format!("asks to settle for {} ms; {} ms is the limit", file.submit.settle_ms, MAX_SETTLE.as_millis())));
+        }
+        let mut rules = file.rule;
+        rules.sort_by_key(|rule| std::cmp::Reverse(rule.priority));
+        Ok(Self {
+            name: file.name,
+            summary: file.summary,
+            command: file.start.command,
+            inherit_env: file.start.inherit_env,
+            home_env: file.home.and_then(|home| home.env),
+            process_names: file.process.names,
+            submit_key: file.submit.key,
+            settle: Duration::from_millis(file.submit.settle_ms),
+            settle_per_kib: Duration::from_millis(file.submit.settle_ms_per_kib),
+            interrupt_key: file.interrupt.key,
+            resume_last: file.resume.last,
+            resume_exact: file.resume.exact,
+            version_args: file.version.args,
+            rules,
+            text: text.into(),
+        })
+    }
+
+    /// How long to wait after pasting `bytes` before the submit key: per tool,
+    /// because programs swallow an Enter that comes too soon (`agent-clis`,
+    /// delivery table), and growing with size.
+    pub fn settle_for(&self, bytes: usize) -> Duration {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        (self.settle + self.settle_per_kib.saturating_mul(kib)).min(MAX_SETTLE)
+    }
+
+    /// Whether a process with this `comm` and command line is this program.
+    pub fn owns(&self, comm: &str, argv: &[String]) -> bool {
+        let base = |argument: &String| argument.rsplit('/').next().unwrap_or_default().to_owned();
+        self.process_names.is_empty()
+            || self.process_names.iter().any(|name| {
+                // The kernel keeps 15 bytes of a command's name.
+                comm == name.get(..15).unwrap_or(name) || argv.iter().take(2).any(|argument| &base(argument) == name)
+            })
+    }
+}
+
+/// The definitions in force, by name.
+#[derive(Debug, Clone)]
+pub struct Tools(BTreeMap<String, Arc<Tool>>);
+
+impl Tools {
+    /// The shipped definitions, each replaced by the user's file of the same
+    /// name where there is one. `overrides` are (path, text); what is wrong with
+    /// one is returned beside the tools and the shipped definition stays in force.
+    pub fn with_overrides(overrides: &[(String, String)]) -> (Self, Vec<Error>) {
+        let mut tools = BTreeMap::new();
+        let mut errors = Vec::new();
+        let shipped = SHIPPED.iter().map(|(name, text)| (format!("{name}.toml"), (*text).to_owned(), false));
+        for (origin, text, theirs) in shipped.chain(overrides.iter().map(|(path, text)| (path.clone(), text.clone(), true))) {
+            let parsed = Tool::parse(&text, &origin).and_then(|tool| {
+                if theirs {
+                    tool.rules.iter().try_for_each(|rule| rule.check(&origin))?;
+                }
+                Ok(tool)
+            });
+            match parsed {
+                Ok(tool) => drop(tools.insert(tool.name.clone(), Arc::new(tool))),
+                Err(error) => errors.push(error),
+            }
+        }
+        (Self(tools), errors)
+    }
+
+    /// The definition of `name`.
+    pub fn get(&self, name: &str) -> Option<&Arc<Tool>> {
+        self.0.get(name)
+    }
+
+    /// The definition of `name`, or the one that stands for every other program.
+    pub fn get_or_generic(&self, name: &str) -> &Arc<Tool> {
+        self.0.get(name).unwrap_or_else(|| &self.0[GENERIC])
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Tool>> {
+        self.0.values()
+    }
+}
+
+/// A tool's name becomes a file's and a directory's name in the tree.
+fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 64
+        && !name.starts_with(['-', '.'])
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: String,
+    summary: String,
+    start: Start,
+    #[serde(default)]
+    home: Option<Home>,
+    #[serde(default)]
+    process: Process,
+    submit: Submit,
+    interrupt: Interrupt,
+    #[serde(default)]
+    resume: Resume,
+    #[serde(default)]
+    version: Version,
+    #[serde(default)]
+    rule: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Start {
+    command: Vec<String>,
+    #[serde(default)]
+    inherit_env: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Home {
+    env: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Process {
+    #[serde(default)]
+    names: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Submit {
+    key: String,
+    settle_ms: u64,
+    #[serde(default)]
+    settle_ms_per_kib: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Interrupt {
+    key: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Resume {
+    #[serde(default)]
+    last: Vec<String>,
+    #[serde(default)]
+    exact: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Version {
+    #[serde(default)]
+    args: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_definition_is_right() {
+        let (tools, errors) = Tools::with_overrides(&[]);
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(tools.iter().count(), SHIPPED.len());
+        for tool in tools.iter() {
+            for rule in &tool.rules {
+                rule.check(&tool.name).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_a_sentence_with_file_and_line() {
+        let text = SHIPPED[0].1.replace("[submit]", "[submit]\nkee = 1");
+        let line = text.lines().position(|line| line.starts_with("kee")).unwrap() + 1;
+        let (tools, errors) = Tools::with_overrides(&[("/x/claude.toml".to_owned(), text)]);
+        assert_eq!(errors.len(), 1);
+        assert!(errors[0].sentence().contains(&format!("/x/claude.toml is wrong at line {line}")), "{}", errors[0]);
+        assert!(tools.get("claude").is_some(), "the shipped definition stays in force");
+    }
+
+    #[test]
+    fn a_wrong_pattern_names_its_rule() {
+        let text = "name='x'\nsummary=''\n[start]\ncommand=['x']\n[submit]\nkey='Enter'\nsettle_ms=1\n[interrupt]\nkey='Escape'\n\
+                    [[rule]]\nid='bad'\nregion='title'\nmatch='('\nshows='ready'\npriority=1\n";
+        let (_, errors) = Tools::with_overrides(&[("x.toml".to_owned(), text.to_owned())]);
+        assert!(errors[0].sentence().contains("rule \"bad\""), "{}", errors[0]);
+    }
+
+    #[test]
+    fn processes_are_known_by_name() {
+        let (tools, _) = Tools::with_overrides(&[]);
+        let tool = tools.get(STAND_IN).unwrap();
+        assert!(tool.owns("troop", &["/usr/bin/troop".into(), "stand-in".into()]));
+        assert!(!tool.owns("bash", &["-bash".into()]));
+        assert!(tools.get(GENERIC).unwrap().owns("anything", &[]));
+    }
+}
