@@ -20,7 +20,9 @@ impl Draft {
         if self.bytes.len() + bytes.len() > MAX_PROMPT_BYTES {
             return Err(Error::new(
                 Kind::TooLarge,
-                format!("the prompt is longer than {MAX_PROMPT_BYTES} bytes; put the text into a file and name the file in the prompt"),
+                format!(
+                    "the prompt is longer than {MAX_PROMPT_BYTES} bytes; put the text into a file and name the file in the prompt"
+                ),
             ));
         }
         let before = self.bytes.len();
@@ -85,7 +87,10 @@ fn check(bytes: &[u8]) -> Result<usize> {
             c if c.is_control() => {
                 return Err(Error::new(
                     Kind::Invalid,
-                    format!("the prompt has the control character U+{:04X}; only tab and newline may be sent", u32::from(c)),
+                    format!(
+                        "the prompt has the control character U+{:04X}; only tab and newline may be sent",
+                        u32::from(c)
+                    ),
                 ));
             }
             _ => {}
@@ -97,7 +102,10 @@ fn check(bytes: &[u8]) -> Result<usize> {
 }
 
 fn carriage_return() -> Error {
-    Error::new(Kind::Invalid, "the prompt has a carriage return that is not part of a line's end; programs would take it for Enter")
+    Error::new(
+        Kind::Invalid,
+        "the prompt has a carriage return that is not part of a line's end; programs would take it for Enter",
+    )
 }
 
 #[cfg(test)]

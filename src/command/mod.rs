@@ -65,7 +65,10 @@ impl Command {
     /// The agent it concerns.
     pub fn agent(&self) -> Option<&AgentId> {
         match self {
-            Self::Prompt { agent, .. } | Self::Control { agent, .. } | Self::Keys { agent, .. } | Self::Retire { agent } => Some(agent),
+            Self::Prompt { agent, .. }
+            | Self::Control { agent, .. }
+            | Self::Keys { agent, .. }
+            | Self::Retire { agent } => Some(agent),
             Self::Refused { agent, .. } => agent.as_ref(),
             Self::Launch(_) | Self::Rescan => None,
         }
@@ -100,7 +103,8 @@ pub struct Launch {
 
 /// Key names, one a line.
 pub fn keys(bytes: &[u8]) -> Result<Vec<String>> {
-    let keys: Vec<String> = control_text(bytes)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    let keys: Vec<String> =
+        control_text(bytes)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     if keys.is_empty() {
         return Err(Error::new(Kind::Invalid, "no key was named; write one a line, such as Enter, Escape, Up or C-c"));
     }
@@ -113,12 +117,18 @@ pub fn keys(bytes: &[u8]) -> Result<Vec<String>> {
 /// `bytes` as the text of a control file.
 pub(crate) fn control_text(bytes: &[u8]) -> Result<&str> {
     if bytes.len() > MAX_CONTROL_BYTES {
-        return Err(Error::new(Kind::TooLarge, format!("{} bytes of control; {MAX_CONTROL_BYTES} is the limit", bytes.len())));
+        return Err(Error::new(
+            Kind::TooLarge,
+            format!("{} bytes of control; {MAX_CONTROL_BYTES} is the limit", bytes.len()),
+        ));
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Error::new(Kind::Invalid, "that is not UTF-8; write verbs as text, one a line"))?;
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t' | '\r')) {
-        return Err(Error::new(Kind::Invalid, "control characters are not allowed here; write verbs as text, one a line"));
+        return Err(Error::new(
+            Kind::Invalid,
+            "control characters are not allowed here; write verbs as text, one a line",
+        ));
     }
     Ok(text)
 }

@@ -28,7 +28,10 @@ pub const AGENT_VERBS: &[VerbDoc] = &[
 
 /// The verbs of the troop's `control`.
 pub const TROOP_VERBS: &[VerbDoc] = &[
-    VerbDoc { syntax: "launch NAME [--tool T] [--cwd DIR] [-- ARG...]", doc: "start an agent; arguments are split at blanks" },
+    VerbDoc {
+        syntax: "launch NAME [--tool T] [--cwd DIR] [-- ARG...]",
+        doc: "start an agent; arguments are split at blanks",
+    },
     VerbDoc { syntax: "rescan", doc: "read every record again" },
 ];
 
@@ -94,7 +97,10 @@ fn launch(name: &str, mut options: &[&str]) -> Result<Option<Launch>> {
                 rest
             }
             ["--cwd", ..] => {
-                return Err(Error::new(Kind::Invalid, "--cwd takes a path that begins with '/', because the mount has no current directory"));
+                return Err(Error::new(
+                    Kind::Invalid,
+                    "--cwd takes a path that begins with '/', because the mount has no current directory",
+                ));
             }
             ["--", argv @ ..] if !argv.is_empty() => {
                 launch.argv = argv.iter().map(|word| (*word).to_owned()).collect();
@@ -106,10 +112,14 @@ fn launch(name: &str, mut options: &[&str]) -> Result<Option<Launch>> {
 }
 
 fn parse_size(size: &str) -> Result<(u16, u16)> {
-    let parsed = size.split_once('x').and_then(|(cols, rows)| Some((cols.parse::<u16>().ok()?, rows.parse::<u16>().ok()?)));
+    let parsed =
+        size.split_once('x').and_then(|(cols, rows)| Some((cols.parse::<u16>().ok()?, rows.parse::<u16>().ok()?)));
     match parsed {
         Some((cols, rows)) if SIZES[0].contains(&cols) && SIZES[1].contains(&rows) => Ok((cols, rows)),
-        _ => Err(Error::new(Kind::Invalid, format!("{size:?} is not a terminal size; write COLSxROWS between 20x5 and 1000x500, such as 120x40"))),
+        _ => Err(Error::new(
+            Kind::Invalid,
+            format!("{size:?} is not a terminal size; write COLSxROWS between 20x5 and 1000x500, such as 120x40"),
+        )),
     }
 }
 

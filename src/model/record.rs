@@ -51,6 +51,13 @@ pub struct Lifecycle {
     pub stop_reason: Option<String>,
 }
 
+impl Lifecycle {
+    /// Whether it is stopped and can be relaunched.
+    pub fn can_return(&self) -> bool {
+        self.state == LifecycleState::Stopped && self.relaunchable
+    }
+}
+
 /// The lease of a live record. It runs for a century in practice and proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {

@@ -1,9 +1,12 @@
 //! What the daemon publishes and every reader sees: all agents at one moment.
 
 use super::event::Event;
-use super::live::{LiveState, Status};
+use super::live::{LiveState, Status, Tristate};
 use super::name::AgentId;
 use super::pane::Screen;
+use super::record::Backend;
+use crate::error::{Error, Kind, Result};
+use jiff::Timestamp;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,11 +27,24 @@ pub struct Snapshot {
     pub stopped: BTreeMap<Arc<str>, Arc<AgentView>>,
     /// The tool definitions in force: name and the text of its file.
     pub tools: Arc<[(Arc<str>, Arc<str>)]>,
-    /// Every agent's events.
-    pub history: History,
-    /// The verbs and their syntax are in the tree; here is the last refusal of a
-    /// verb for the whole troop.
-    pub error: Arc<str>,
+    /// Where the agent of each slot is listed, and under which name.
+    pub slots: BTreeMap<u32, (Listing, Arc<str>)>,
+    /// The sentence behind the last refused verb for the whole troop.
+    pub refusal: Arc<str>,
+    /// Entries of the registry that are not local agents, and what is wrong with
+    /// records that could not be read: how many of each.
+    pub oddities: Oddities,
+    /// Whether every record and terminal known at the start has been looked at.
+    pub settled: bool,
+}
+
+/// What the registry holds beside agents that can be listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// Records of agents on other machines, driven by somebody else.
+    pub external: usize,
+    /// Files that could not be understood; `troop doctor` names them.
+    pub problems: usize,
 }
 
 impl Snapshot {
@@ -40,10 +56,21 @@ impl Snapshot {
         }
     }
 
-    /// The agent in `slot`, wherever it is listed. Linear: for lookups by inode
-    /// the FUSE edge keeps nothing else.
-    pub fn by_id(&self, id: &AgentId) -> Option<&Arc<AgentView>> {
-        self.agents.values().chain(self.stopped.values()).find(|agent| &agent.id == id)
+    /// The agent with that id, live or stopped.
+    pub fn by_id(&self, id: &AgentId) -> Option<(Listing, &Arc<AgentView>)> {
+        self.all().find(|(_, agent)| &agent.id == id)
+    }
+
+    /// The agent in that slot and where it is listed.
+    pub fn by_slot(&self, slot: u32) -> Option<(Listing, &Arc<AgentView>)> {
+        let (listing, name) = self.slots.get(&slot)?;
+        self.listing(*listing).get(name).map(|agent| (*listing, agent))
+    }
+
+    /// Every agent: live ones first, by name.
+    pub fn all(&self) -> impl Iterator<Item = (Listing, &Arc<AgentView>)> {
+        let live = self.agents.values().map(|agent| (Listing::Live, agent));
+        live.chain(self.stopped.values().map(|agent| (Listing::Stopped, agent)))
     }
 }
 
@@ -79,12 +106,77 @@ pub struct AgentView {
     pub error: Arc<str>,
     /// Its record.
     pub record_path: Arc<PathBuf>,
+    /// When anything but its history last changed.
+    pub changed_at: Timestamp,
+    /// `state.json` as bytes, made by the first reader.
+    pub state_json: std::sync::OnceLock<Arc<[u8]>>,
 }
 
 impl AgentView {
     /// Its status.
     pub fn status(&self) -> Status {
         self.state.status
+    }
+
+    /// Why the status is what it is.
+    pub fn why(&self) -> &str {
+        self.state.sources.first().map_or("", |source| &source.says)
+    }
+
+    /// Whether a prompt would be accepted now, or the sentence why not (contract, section 4.2).
+    pub fn may_prompt(&self) -> Result<()> {
+        let name = &self.dir_name;
+        self.may_type()?;
+        let busy = |sentence: String| Err(Error::new(Kind::Busy, sentence));
+        match self.status() {
+            Status::Ready if self.state.surface.editing_input == Tristate::Yes => {
+                busy(format!("{name} has unsent text in its composer; send or clear it first"))
+            }
+            Status::Ready => Ok(()),
+            Status::Pending => busy(format!("{name} has just been given a prompt; wait until its status is ready")),
+            Status::Active => busy(format!("{name} is working; wait until its status is ready, or interrupt it")),
+            Status::Blocked => busy(format!("{name} is asking a question; answer it first (see its screen)")),
+            Status::Starting => busy(format!("{name} is still starting; wait until its status is ready")),
+            Status::Unknown => {
+                busy(format!("what {name} is doing cannot be told ({}); look at its screen", self.why()))
+            }
+            Status::Down | Status::Gone => self.may_type(),
+        }
+    }
+
+    /// Whether there is a terminal to type into, or the sentence why not.
+    pub fn may_type(&self) -> Result<()> {
+        if self.state.identity.backend != Backend::LocalInteractive {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!(
+                    "{} runs as {}, which has no composer to type into",
+                    self.dir_name,
+                    self.state.identity.backend.as_str()
+                ),
+            ));
+        }
+        match self.status() {
+            Status::Down => Err(Error::new(
+                Kind::Gone,
+                format!("{} is down ({}); stop it, or look at its screen", self.dir_name, self.why()),
+            )),
+            Status::Gone => {
+                Err(Error::new(Kind::Gone, format!("{} is gone ({}); launch it again", self.dir_name, self.why())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether its record may be retired: only when nothing runs any more.
+    pub fn may_retire(&self) -> Result<()> {
+        if self.status() == Status::Gone {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Busy,
+            format!("{} is {}; stop it first (echo stop > control)", self.dir_name, self.status()),
+        ))
     }
 }
 

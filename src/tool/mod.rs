@@ -77,7 +77,11 @@ impl Tool {
             return Err(wrong(format!("names its tool {:?}; use letters, digits, '_' and '-'", file.name)));
         }
         if file.submit.settle_ms > MAX_SETTLE.as_millis() as u64 {
-            return Err(wrong(format!("asks to settle for {} ms; {} ms is the limit", file.submit.settle_ms, MAX_SETTLE.as_millis())));
+            return Err(wrong(format!(
+                "asks to settle for {} ms; {} ms is the limit",
+                file.submit.settle_ms,
+                MAX_SETTLE.as_millis()
+            )));
         }
         let mut rules = file.rule;
         rules.sort_by_key(|rule| std::cmp::Reverse(rule.priority));
@@ -131,7 +135,9 @@ impl Tools {
         let mut tools = BTreeMap::new();
         let mut errors = Vec::new();
         let shipped = SHIPPED.iter().map(|(name, text)| (format!("{name}.toml"), (*text).to_owned(), false));
-        for (origin, text, theirs) in shipped.chain(overrides.iter().map(|(path, text)| (path.clone(), text.clone(), true))) {
+        for (origin, text, theirs) in
+            shipped.chain(overrides.iter().map(|(path, text)| (path.clone(), text.clone(), true)))
+        {
             let parsed = Tool::parse(&text, &origin).and_then(|tool| {
                 if theirs {
                     tool.rules.iter().try_for_each(|rule| rule.check(&origin))?;

@@ -42,7 +42,8 @@ impl Region {
             Self::Title => title.into(),
             Self::Screen => screen.into(),
             Self::Bottom(rows) => {
-                let mut kept: Vec<&str> = screen.lines().rev().filter(|row| !row.trim().is_empty()).take(rows).collect();
+                let mut kept: Vec<&str> =
+                    screen.lines().rev().filter(|row| !row.trim().is_empty()).take(rows).collect();
                 kept.reverse();
                 kept.join("\n").into()
             }
@@ -83,7 +84,10 @@ impl Rule {
     pub fn check(&self, origin: &str) -> Result<()> {
         compile(&self.pattern).map(drop).map_err(|error| {
             let reason = error.to_string().lines().last().unwrap_or_default().to_owned();
-            Error::new(Kind::Malformed, format!("the tool definition {origin} has a wrong pattern in rule {:?}: {reason}", self.id))
+            Error::new(
+                Kind::Malformed,
+                format!("the tool definition {origin} has a wrong pattern in rule {:?}: {reason}", self.id),
+            )
         })
     }
 }
@@ -99,7 +103,9 @@ fn region<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Res
         "screen" => Ok(Region::Screen),
         other => match other.strip_prefix("bottom:").and_then(|rows| rows.parse().ok()) {
             Some(rows) if (1..=1000).contains(&rows) => Ok(Region::Bottom(rows)),
-            _ => Err(serde::de::Error::custom(format!("region {other:?} is not title, screen or bottom:ROWS (1 to 1000)"))),
+            _ => Err(serde::de::Error::custom(format!(
+                "region {other:?} is not title, screen or bottom:ROWS (1 to 1000)"
+            ))),
         },
     }
 }

@@ -304,8 +304,11 @@ impl Tracker {
             }
             Status::Ready => {
                 if let Some(source) = self.turn.take() {
-                    let result =
-                        if self.interrupted_at.take().is_some() { TurnResult::Interrupted } else { TurnResult::Success };
+                    let result = if self.interrupted_at.take().is_some() {
+                        TurnResult::Interrupted
+                    } else {
+                        TurnResult::Success
+                    };
                     self.last_turn = LastTurn { result, source, updated_at_utc: Some(now) };
                 }
             }

@@ -2,8 +2,9 @@
 
 use super::{Liveness, STABLE_AFTER, Tracker};
 use crate::model::live::{
-    Attention, Availability, BusinessState, Diagnostics, InputMode, LastTurn, ParseStatus, ParsedSurface, ProbeSnapshot,
-    ProcessState, Source, Stability, Status, Surface, Transition, TransportState, Tristate, Turn, TurnPhase, UiContext,
+    Attention, Availability, BusinessState, Diagnostics, InputMode, LastTurn, ParseStatus, ParsedSurface,
+    ProbeSnapshot, ProcessState, Source, Stability, Status, Surface, Transition, TransportState, Tristate, Turn,
+    TurnPhase, UiContext,
 };
 use crate::tool::Shows;
 use jiff::Timestamp;
@@ -166,7 +167,13 @@ impl Tracker {
             Shows::Blocked => (BusinessState::AwaitingOperator, InputMode::Modal, UiContext::ApprovalPrompt),
             Shows::Starting => (BusinessState::Unknown, InputMode::Closed, UiContext::Unknown),
         };
-        Some(ParsedSurface { parser_family: String::new(), business_state, input_mode, ui_context, operator_blocked_excerpt: None })
+        Some(ParsedSurface {
+            parser_family: String::new(),
+            business_state,
+            input_mode,
+            ui_context,
+            operator_blocked_excerpt: None,
+        })
     }
 }
 

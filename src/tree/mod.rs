@@ -1,1 +1,236 @@
-//! Not written yet.
+//! The namespace: which files exist, what reading one shows and what writing one
+//! means. From a snapshot to nodes and bytes, and from written bytes to a
+//! command; pure. One table ([`table`]) says what there is: lookup, listings, the
+//! mounted README and the documentation come from its rows.
+
+mod node;
+mod readme;
+mod render;
+pub mod table;
+mod write;
+
+pub use node::Node;
+pub use render::{Content, content};
+pub use write::{Written, may_write, written};
+
+use crate::model::{AgentView, Listing, Snapshot, Status};
+use jiff::Timestamp;
+use std::path::PathBuf;
+use std::sync::Arc;
+use table::{AGENT, AgentFile, Form, ROOT, RootFile};
+
+/// What kind of thing a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A directory.
+    Dir,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+}
+
+/// What `stat` says of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    /// The kind.
+    pub kind: NodeKind,
+    /// Permission bits.
+    pub mode: u16,
+    /// Bytes that reading gives.
+    pub size: u64,
+    /// When it last changed; none where that means nothing.
+    pub mtime: Option<Timestamp>,
+}
+
+/// One row of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it is.
+    pub node: Node,
+}
+
+/// The child `name` of directory `parent`, if there is one now.
+pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
+    match parent {
+        Node::Root => ROOT.iter().find(|row| row.name == name).map(|row| row.file.node()),
+        Node::Agents => snapshot.agents.get(name).map(|agent| Node::Agent(agent.slot)),
+        Node::Stopped => snapshot.stopped.get(name).map(|agent| Node::Agent(agent.slot)),
+        Node::ById => {
+            snapshot.all().find(|(_, agent)| agent.id.as_str() == name).map(|(_, agent)| Node::IdLink(agent.slot))
+        }
+        Node::ByStatus => Status::ALL.into_iter().find(|status| status.as_str() == name).map(Node::StatusDir),
+        Node::StatusDir(status) => {
+            snapshot.agents.get(name).filter(|agent| agent.status() == status).map(|agent| Node::StatusLink(agent.slot))
+        }
+        Node::ByTool => tools_in_use(snapshot).find(|tool| *tool == name).map(Node::tool_dir),
+        Node::ToolDir(tool) => {
+            let agent = snapshot.agents.get(name)?;
+            (Node::tool_dir(&agent.state.identity.tool) == Node::ToolDir(tool)).then_some(Node::ToolLink(agent.slot))
+        }
+        Node::Tools => {
+            let tool = name.strip_suffix(".toml")?;
+            snapshot.tools.iter().find(|(known, _)| known.as_ref() == tool).map(|(known, _)| Node::tool_file(known))
+        }
+        Node::Agent(slot) => {
+            snapshot.by_slot(slot)?;
+            AGENT.iter().find(|row| row.name == name).map(|row| Node::AgentFile(slot, row.file))
+        }
+        _ => None,
+    }
+}
+
+/// Everything in directory `dir`, or none when it is not a directory or is gone.
+/// The order does not matter: cookies come from inodes, which are identity.
+pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
+    let entry = |name: &str, node| Entry { name: name.into(), node };
+    let agents = |listing: Listing, node: fn(u32) -> Node| {
+        snapshot.listing(listing).iter().map(move |(name, agent)| Entry { name: name.clone(), node: node(agent.slot) })
+    };
+    Some(match dir {
+        Node::Root => ROOT.iter().map(|row| entry(row.name, row.file.node())).collect(),
+        Node::Agents => agents(Listing::Live, Node::Agent).collect(),
+        Node::Stopped => agents(Listing::Stopped, Node::Agent).collect(),
+        Node::ById => snapshot.all().map(|(_, agent)| entry(agent.id.as_str(), Node::IdLink(agent.slot))).collect(),
+        Node::ByStatus => {
+            Status::ALL.into_iter().map(|status| entry(status.as_str(), Node::StatusDir(status))).collect()
+        }
+        Node::StatusDir(status) => snapshot
+            .agents
+            .iter()
+            .filter(|(_, agent)| agent.status() == status)
+            .map(|(name, agent)| Entry { name: name.clone(), node: Node::StatusLink(agent.slot) })
+            .collect(),
+        Node::ByTool => {
+            let mut tools: Vec<&str> = tools_in_use(snapshot).collect();
+            tools.sort_unstable();
+            tools.dedup();
+            tools.into_iter().map(|tool| entry(tool, Node::tool_dir(tool))).collect()
+        }
+        Node::ToolDir(_) => snapshot
+            .agents
+            .iter()
+            .filter(|(_, agent)| Node::tool_dir(&agent.state.identity.tool) == dir)
+            .map(|(name, agent)| Entry { name: name.clone(), node: Node::ToolLink(agent.slot) })
+            .collect(),
+        Node::Tools => {
+            snapshot.tools.iter().map(|(name, _)| entry(&format!("{name}.toml"), Node::tool_file(name))).collect()
+        }
+        Node::Agent(slot) => {
+            snapshot.by_slot(slot)?;
+            AGENT.iter().map(|row| entry(row.name, Node::AgentFile(slot, row.file))).collect()
+        }
+        _ => return None,
+    })
+}
+
+/// What `stat` says of `node`, or none when there is no such node now.
+pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
+    let dir = |mtime| Attributes { kind: NodeKind::Dir, mode: 0o700, size: 0, mtime };
+    match node {
+        Node::Root | Node::Agents | Node::Stopped | Node::ById | Node::ByStatus | Node::ByTool | Node::Tools => {
+            Some(dir(None))
+        }
+        Node::StatusDir(_) => Some(dir(None)),
+        Node::ToolDir(_) => tools_in_use(snapshot).any(|tool| Node::tool_dir(tool) == node).then(|| dir(None)),
+        Node::Agent(slot) => snapshot.by_slot(slot).map(|(_, agent)| dir(Some(agent.state.status_since))),
+        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) => link_attributes(snapshot, node, None),
+        Node::RootFile(_) | Node::ToolFile(_) => {
+            let mode = match node {
+                Node::RootFile(file) => file.row().form.mode(),
+                _ => 0o400,
+            };
+            let size = content(snapshot, node)?.len() as u64;
+            Some(Attributes { kind: NodeKind::File, mode, size, mtime: None })
+        }
+        Node::AgentFile(slot, file) => {
+            let (_, agent) = snapshot.by_slot(slot)?;
+            let mtime = Some(if file == AgentFile::Status { agent.state.status_since } else { agent.changed_at });
+            if file.row().form == Form::Link {
+                return link_attributes(snapshot, node, mtime);
+            }
+            let size = content(snapshot, node)?.len() as u64;
+            Some(Attributes { kind: NodeKind::File, mode: file.row().form.mode(), size, mtime })
+        }
+    }
+}
+
+fn link_attributes(snapshot: &Snapshot, node: Node, mtime: Option<Timestamp>) -> Option<Attributes> {
+    let size = target(snapshot, node)?.as_os_str().len() as u64;
+    Some(Attributes { kind: NodeKind::Link, mode: 0o777, size, mtime })
+}
+
+/// Where the symbolic link `node` points, or none when it is not one or is gone.
+pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
+    let agent = |slot| snapshot.by_slot(slot);
+    let to = |up: &str, (listing, agent): (Listing, &Arc<AgentView>)| {
+        let dir = match listing {
+            Listing::Live => "agents",
+            Listing::Stopped => "stopped",
+        };
+        PathBuf::from(format!("{up}{dir}/{}", agent.dir_name))
+    };
+    match node {
+        Node::IdLink(slot) => agent(slot).map(|found| to("../", found)),
+        Node::StatusLink(slot) | Node::ToolLink(slot) => agent(slot).map(|found| to("../../", found)),
+        Node::AgentFile(slot, file) => {
+            let (_, view) = agent(slot)?;
+            let identity = &view.state.identity;
+            match file {
+                AgentFile::Manifest => Some(PathBuf::from(&identity.manifest_path)),
+                AgentFile::Record => Some(view.record_path.as_ref().clone()),
+                // A record without a session root still has a manifest, and that a directory.
+                AgentFile::Session => Some(match &identity.session_root {
+                    Some(root) => PathBuf::from(root),
+                    None => PathBuf::from(&identity.manifest_path).parent()?.to_owned(),
+                }),
+                AgentFile::Cwd => Some(PathBuf::from(identity.working_directory.as_deref().unwrap_or("/"))),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The kind of `node`, which never changes.
+pub fn kind(node: Node) -> NodeKind {
+    match node {
+        Node::RootFile(_) | Node::ToolFile(_) => NodeKind::File,
+        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) => NodeKind::Link,
+        Node::AgentFile(_, file) if file.row().form == Form::Link => NodeKind::Link,
+        Node::AgentFile(..) => NodeKind::File,
+        _ => NodeKind::Dir,
+    }
+}
+
+fn tools_in_use(snapshot: &Snapshot) -> impl Iterator<Item = &str> {
+    snapshot.agents.values().map(|agent| agent.state.identity.tool.as_str()).filter(|tool| is_dir_name(tool))
+}
+
+/// A record's tool is any text; only some text can be a directory's name.
+fn is_dir_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 255
+        && name != "."
+        && name != ".."
+        && !name.contains(|c: char| c == '/' || c.is_control())
+}
+
+impl RootFile {
+    fn node(self) -> Node {
+        match self {
+            Self::Agents => Node::Agents,
+            Self::Stopped => Node::Stopped,
+            Self::ById => Node::ById,
+            Self::ByStatus => Node::ByStatus,
+            Self::ByTool => Node::ByTool,
+            Self::Tools => Node::Tools,
+            Self::Readme | Self::Control | Self::Index => Node::RootFile(self),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

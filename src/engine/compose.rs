@@ -1,0 +1,170 @@
+//! From the world to the snapshot that everybody sees.
+
+use super::world::{Agent, World};
+use crate::model::live::{
+    Attention, Diagnostics, Identity, LastTurn, LifecycleView, LiveState, Stability, Status, Surface, Turn,
+};
+use crate::model::{AgentView, Listing, Snapshot, Terminal};
+use crate::tracker::Tracked;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+impl World {
+    /// The next snapshot, or none when nothing has changed since the last one.
+    pub fn publish(&mut self, now: Timestamp) -> Option<Snapshot> {
+        if !self.dirty && !self.agents.values().any(|agent| agent.changed) {
+            return None;
+        }
+        self.dirty = false;
+        let names = dir_names(self, now);
+        let mut snapshot = Snapshot {
+            tools: self.tools.iter().map(|tool| (tool.name.as_str().into(), tool.text.clone())).collect(),
+            refusal: self.refusal.clone(),
+            oddities: self.oddities,
+            settled: self.settled,
+            ..Snapshot::default()
+        };
+        for (id, agent) in &mut self.agents {
+            let Some((listing, name)) = names.get(id) else { continue };
+            let renamed = agent.view.as_ref().is_some_and(|view| view.dir_name != *name);
+            if agent.changed || renamed {
+                agent.view = Some(Arc::new(agent.compose(name.clone(), *listing, now)));
+                agent.changed = false;
+            }
+            let Some(view) = agent.view.clone() else { continue };
+            snapshot.slots.insert(agent.slot, (*listing, name.clone()));
+            match listing {
+                Listing::Live => snapshot.agents.insert(name.clone(), view),
+                Listing::Stopped => snapshot.stopped.insert(name.clone(), view),
+            };
+        }
+        self.version += 1;
+        snapshot.version = self.version;
+        Some(snapshot)
+    }
+}
+
+/// Where each agent is listed and under which name: its own, or with the first
+/// eight characters of its id where several share it (contract, section 4.8).
+fn dir_names(world: &World, now: Timestamp) -> BTreeMap<crate::model::AgentId, (Listing, Arc<str>)> {
+    let listed = |agent: &Agent| {
+        if agent.is_live(now) {
+            Some(Listing::Live)
+        } else if agent.record.lifecycle.can_return() {
+            Some(Listing::Stopped)
+        } else {
+            None
+        }
+    };
+    let mut shared: BTreeMap<(Listing, &str), u32> = BTreeMap::new();
+    let rows: Vec<_> =
+        world.agents.iter().filter_map(|(id, agent)| Some((id, listed(agent)?, agent.record.name.as_str()))).collect();
+    for (_, listing, name) in &rows {
+        *shared.entry((*listing, name)).or_default() += 1;
+    }
+    rows.iter()
+        .map(|(id, listing, name)| {
+            // A foreign name may be longer than a directory's name can be.
+            let name = if name.len() > MAX_DIR_NAME { &name[..MAX_DIR_NAME] } else { name };
+            let unique = shared.get(&(*listing, name)).copied() == Some(1);
+            let dir_name = if unique { name.into() } else { format!("{name}~{}", id.short()).into() };
+            ((*id).clone(), (*listing, dir_name))
+        })
+        .collect()
+}
+
+/// The longest part of a registry name that becomes a directory's name; with `~`
+/// and eight more characters it stays below the kernel's 255. Registry names are ASCII.
+const MAX_DIR_NAME: usize = 200;
+
+impl Agent {
+    fn compose(&self, dir_name: Arc<str>, listing: Listing, now: Timestamp) -> AgentView {
+        let tracked = match listing {
+            Listing::Live => self.tracker.tracked(&self.tool.name, now),
+            Listing::Stopped => stopped(&self.record.lifecycle, now),
+        };
+        let screen = match &self.terminal {
+            Terminal::Seen(look) => Arc::new(look.screen.clone()),
+            _ => self.view.as_ref().map_or_else(Arc::default, |view| view.screen.clone()),
+        };
+        AgentView {
+            slot: self.slot,
+            dir_name,
+            id: self.record.id.clone(),
+            state: Arc::new(self.live_state(tracked)),
+            screen,
+            scrollback: self.scrollback.clone(),
+            history: self.history.clone(),
+            prompt: self.prompt.clone(),
+            error: self.error.clone(),
+            record_path: self.record_path.clone(),
+            changed_at: now,
+            state_json: OnceLock::new(),
+        }
+    }
+
+    fn live_state(&self, tracked: Tracked) -> LiveState {
+        let record = &self.record;
+        let manifest = self.manifest.as_ref().ok();
+        let mut diagnostics = tracked.diagnostics;
+        if let Err(why) = &self.manifest {
+            diagnostics.parse_error = Some(why.clone());
+        }
+        LiveState {
+            status: tracked.status,
+            status_since: tracked.status_since,
+            identity: Identity {
+                agent_name: record.name.clone(),
+                agent_id: record.id.to_string(),
+                generation_id: record.generation.clone(),
+                tool: record.tool.clone(),
+                backend: record.backend,
+                observed_tool_version: manifest.and_then(|m| m.tool_version.clone()),
+                tmux_session_name: record.session.clone(),
+                tmux_socket: manifest.and_then(|m| m.tmux_socket.as_ref()).map(|path| path.display().to_string()),
+                manifest_path: record.manifest_path.display().to_string(),
+                session_root: record.session_root.as_ref().map(|path| path.display().to_string()),
+                working_directory: manifest.map(|m| m.working_directory.display().to_string()),
+            },
+            lifecycle: LifecycleView {
+                state: record.lifecycle.state,
+                relaunchable: record.lifecycle.relaunchable,
+                stop_reason: record.lifecycle.stop_reason.clone(),
+            },
+            attention: tracked.attention,
+            diagnostics,
+            probe_snapshot: tracked.probe_snapshot,
+            parsed_surface: tracked.parsed_surface,
+            surface: tracked.surface,
+            turn: tracked.turn,
+            last_turn: tracked.last_turn,
+            stability: tracked.stability,
+            recent_transitions: tracked.recent_transitions,
+            sources: tracked.sources,
+        }
+    }
+}
+
+/// The state of an agent that was stopped: everything about a terminal is unknown.
+fn stopped(lifecycle: &crate::model::Lifecycle, now: Timestamp) -> Tracked {
+    let why = lifecycle.stop_reason.as_deref().unwrap_or("no reason recorded");
+    Tracked {
+        status: Status::Gone,
+        status_since: lifecycle.stopped_at.unwrap_or(lifecycle.updated_at),
+        attention: Attention::None,
+        diagnostics: Diagnostics::default(),
+        probe_snapshot: None,
+        parsed_surface: None,
+        surface: Surface::default(),
+        turn: Turn::default(),
+        last_turn: LastTurn::default(),
+        stability: Stability { stable: true, stable_since_utc: lifecycle.stopped_at.filter(|at| *at <= now) },
+        recent_transitions: Vec::new(),
+        sources: vec![crate::model::live::Source {
+            source: "record".to_owned(),
+            rule: String::new(),
+            says: format!("stopped: {why}"),
+        }],
+    }
+}

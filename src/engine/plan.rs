@@ -1,0 +1,170 @@
+//! From a command to effects: everything that can be refused without touching a
+//! terminal or a file is refused here.
+
+use super::world::{Agent, World};
+use crate::command::{Command, Launch, Verb};
+use crate::error::{Error, Kind, Result};
+use crate::model::{AgentId, AgentName};
+use jiff::Timestamp;
+use std::path::PathBuf;
+
+/// One thing to be done. The daemon does it; nothing else may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Paste a prompt and submit it.
+    Deliver {
+        /// To whom.
+        agent: AgentId,
+        /// The text.
+        text: String,
+    },
+    /// Press the tool's interrupt key once.
+    Interrupt {
+        /// Whose turn.
+        agent: AgentId,
+    },
+    /// Press keys.
+    Press {
+        /// On whose terminal.
+        agent: AgentId,
+        /// Their names.
+        keys: Vec<String>,
+    },
+    /// Give the terminal another size.
+    Resize {
+        /// Whose.
+        agent: AgentId,
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
+    /// End the program and its session, and record that it was stopped.
+    Stop {
+        /// Whom.
+        agent: AgentId,
+        /// Without waiting for the program.
+        force: bool,
+    },
+    /// Start an agent.
+    Launch(LaunchOrder),
+    /// Retire the record.
+    Retire {
+        /// Whose.
+        agent: AgentId,
+    },
+    /// Read every record again.
+    Rescan,
+    /// Show and record a refusal.
+    Refuse {
+        /// On whom.
+        agent: Option<AgentId>,
+        /// What was attempted.
+        what: String,
+        /// Why not.
+        error: Error,
+    },
+}
+
+/// A launch with every default filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchOrder {
+    /// The agent's name.
+    pub name: AgentName,
+    /// The tool's name.
+    pub tool: String,
+    /// The command line, `{troop}` not yet replaced.
+    pub argv: Vec<String>,
+    /// Where it works.
+    pub cwd: PathBuf,
+}
+
+/// What `command` means in this world, or why it is refused. Either every effect
+/// of it may be carried out or none.
+pub fn plan(world: &World, command: Command, now: Timestamp) -> Result<Vec<Effect>> {
+    match command {
+        Command::Prompt { agent, text } => {
+            view(world, &agent)?.may_prompt()?;
+            Ok(vec![Effect::Deliver { agent, text }])
+        }
+        Command::Keys { agent, keys } => {
+            view(world, &agent)?.may_type()?;
+            Ok(vec![Effect::Press { agent, keys }])
+        }
+        Command::Control { agent, verbs } => verbs.into_iter().map(|verb| control(world, &agent, verb)).collect(),
+        Command::Retire { agent } => {
+            view(world, &agent)?.may_retire()?;
+            Ok(vec![Effect::Retire { agent }])
+        }
+        Command::Launch(launch) => Ok(vec![Effect::Launch(order(world, launch, now)?)]),
+        Command::Rescan => Ok(vec![Effect::Rescan]),
+        Command::Refused { agent, what, error } => Ok(vec![Effect::Refuse { agent, what, error }]),
+    }
+}
+
+fn control(world: &World, id: &AgentId, verb: Verb) -> Result<Effect> {
+    let view = view(world, id)?;
+    let agent = id.clone();
+    match verb {
+        Verb::Interrupt => {
+            view.may_type()?;
+            Ok(Effect::Interrupt { agent })
+        }
+        Verb::Resize { cols, rows } => {
+            view.may_type()?;
+            Ok(Effect::Resize { agent, cols, rows })
+        }
+        Verb::Stop { force } => {
+            let known = find(world, id)?;
+            if !known.record.lifecycle.state.is_live() {
+                return Err(Error::new(Kind::Gone, format!("{} is stopped already", view.dir_name)));
+            }
+            Ok(Effect::Stop { agent, force })
+        }
+    }
+}
+
+fn order(world: &World, launch: Launch, now: Timestamp) -> Result<LaunchOrder> {
+    let name = launch.name;
+    let taken = world.agents.values().find(|agent| {
+        agent.record.name == name.as_str() && (agent.is_live(now) || agent.record.lifecycle.can_return())
+    });
+    if let Some(agent) = taken {
+        let sentence = if agent.is_live(now) {
+            format!("there is an agent named {name} already; choose another name, or stop it first")
+        } else {
+            format!(
+                "{name} is the name of a stopped agent; retire that one first (troop retire {name}) or choose another name"
+            )
+        };
+        return Err(Error::new(Kind::Exists, sentence));
+    }
+    let tool_name = launch.tool.unwrap_or_else(|| world.default_tool.clone());
+    let Some(tool) = world.tools.get(&tool_name) else {
+        let known: Vec<&str> = world.tools.iter().map(|tool| tool.name.as_str()).collect();
+        return Err(Error::new(
+            Kind::NotFound,
+            format!("there is no tool {tool_name:?}; the tools are {}", known.join(", ")),
+        ));
+    };
+    let argv = if launch.argv.is_empty() { tool.command.clone() } else { launch.argv };
+    if argv.is_empty() {
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("the tool {tool_name} has no command of its own; give one after --"),
+        ));
+    }
+    Ok(LaunchOrder { name, tool: tool_name, argv, cwd: launch.cwd.unwrap_or_else(|| world.default_cwd.clone()) })
+}
+
+fn find<'a>(world: &'a World, id: &AgentId) -> Result<&'a Agent> {
+    world.agents.get(id).ok_or_else(|| Error::new(Kind::Gone, format!("there is no agent with the id {id} any more")))
+}
+
+fn view<'a>(world: &'a World, id: &AgentId) -> Result<&'a crate::model::AgentView> {
+    let agent = find(world, id)?;
+    agent
+        .view()
+        .map(AsRef::as_ref)
+        .ok_or_else(|| Error::new(Kind::Busy, format!("{} has not been looked at yet; try again", agent.record.name)))
+}

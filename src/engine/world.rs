@@ -1,0 +1,283 @@
+//! Everything known, and how facts change it.
+
+use crate::model::live::Status;
+use crate::model::snapshot::{History, Oddities};
+use crate::model::{Actor, AgentId, AgentView, Event, EventKind, Manifest, Record, Screen, Terminal};
+use crate::tool::{Tool, Tools};
+use crate::tracker::Tracker;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Something that was found out or done.
+#[derive(Debug, Clone)]
+pub enum Fact {
+    /// A record was read, and its manifest or why that could not be.
+    Record {
+        /// The record.
+        record: Box<Record>,
+        /// Where it is.
+        path: Arc<PathBuf>,
+        /// Its manifest.
+        manifest: Result<Box<Manifest>, String>,
+    },
+    /// There is no record any more.
+    NoRecord(AgentId),
+    /// What the registry holds beside agents.
+    Oddities(Oddities),
+    /// A look at an agent's terminal.
+    Terminal(AgentId, Terminal),
+    /// What has scrolled off an agent's screen.
+    Scrollback(AgentId, Arc<str>),
+    /// Lines of an agent's journal, in order.
+    Journal(AgentId, Vec<Event>),
+    /// A prompt was accepted.
+    Accepted(AgentId, String),
+    /// The submit key of the accepted prompt was pressed, right after that moment.
+    Submitted(AgentId, Timestamp),
+    /// The accepted prompt could not be delivered.
+    Undelivered(AgentId),
+    /// The interrupt key was pressed.
+    Interrupted(AgentId),
+    /// Something was refused, on an agent or on the troop; the sentence behind it.
+    Refused(Option<AgentId>, String),
+    /// Every record and terminal known at the start has been looked at.
+    Settled,
+}
+
+/// Something that belongs into an agent's journal.
+pub type Note = (AgentId, Actor, EventKind);
+
+/// One agent, as far as it is known.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    /// Its record.
+    pub record: Record,
+    /// Where that is.
+    pub record_path: Arc<PathBuf>,
+    /// Its manifest, or why it could not be read.
+    pub manifest: Result<Box<Manifest>, String>,
+    /// Its tool.
+    pub tool: Arc<Tool>,
+    /// Its terminal.
+    pub terminal: Terminal,
+    pub(super) scrollback: Arc<str>,
+    pub(super) tracker: Tracker,
+    pub(super) slot: u32,
+    pub(super) history: History,
+    pub(super) prompt: Arc<str>,
+    pub(super) error: Arc<str>,
+    pub(super) noted_status: Option<Status>,
+    pub(super) changed: bool,
+    pub(super) view: Option<Arc<AgentView>>,
+}
+
+impl Agent {
+    /// Whether it is listed under `agents/`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.record.claims_live(now)
+    }
+
+    /// Its status.
+    pub fn status(&self) -> Status {
+        self.tracker.status()
+    }
+
+    /// What was published of it last.
+    pub fn view(&self) -> Option<&Arc<AgentView>> {
+        self.view.as_ref()
+    }
+
+    fn screen(&self) -> Screen {
+        match &self.terminal {
+            Terminal::Seen(look) => look.screen.clone(),
+            _ => Screen::default(),
+        }
+    }
+}
+
+/// Everything known.
+#[derive(Debug)]
+pub struct World {
+    /// The agents, by id.
+    pub agents: BTreeMap<AgentId, Agent>,
+    /// The tools.
+    pub tools: Tools,
+    /// The tool of a launch that names none.
+    pub default_tool: String,
+    /// Where a launch works that names no directory.
+    pub default_cwd: PathBuf,
+    pub(super) refusal: Arc<str>,
+    pub(super) oddities: Oddities,
+    pub(super) settled: bool,
+    pub(super) version: u64,
+    pub(super) dirty: bool,
+    last_slot: u32,
+}
+
+impl World {
+    /// A world without agents.
+    pub fn new(tools: Tools, default_tool: String, default_cwd: PathBuf) -> Self {
+        Self {
+            agents: BTreeMap::new(),
+            tools,
+            default_tool,
+            default_cwd,
+            refusal: Arc::default(),
+            oddities: Oddities::default(),
+            settled: false,
+            version: 0,
+            dirty: true,
+            last_slot: 0,
+        }
+    }
+
+    /// Takes in a fact and gives what belongs into journals because of it.
+    pub fn take(&mut self, fact: Fact, now: Timestamp) -> Vec<Note> {
+        match fact {
+            Fact::Record { record, path, manifest } => return self.take_record(*record, path, manifest, now),
+            Fact::NoRecord(id) => {
+                self.dirty |= self.agents.remove(&id).is_some();
+                return Vec::new();
+            }
+            Fact::Oddities(oddities) => {
+                self.dirty |= self.oddities != oddities;
+                self.oddities = oddities;
+            }
+            Fact::Settled => {
+                self.dirty |= !self.settled;
+                self.settled = true;
+            }
+            Fact::Journal(id, events) => {
+                if let Some(agent) = self.agents.get_mut(&id) {
+                    for event in &events {
+                        agent.history.push(event);
+                        if let EventKind::Prompt { text, .. } = &event.kind {
+                            agent.prompt = text.as_str().into();
+                        }
+                    }
+                    agent.changed = true;
+                }
+            }
+            Fact::Terminal(id, terminal) => return self.with(&id, now, |agent| agent.look(terminal, now)),
+            Fact::Scrollback(id, text) => return self.with(&id, now, |agent| agent.scrollback = text),
+            Fact::Accepted(id, text) => {
+                return self.with(&id, now, |agent| {
+                    agent.prompt = text.into();
+                    agent.tracker.accepted(now);
+                });
+            }
+            Fact::Submitted(id, at) => return self.with(&id, now, |agent| agent.tracker.submitted(at, now)),
+            Fact::Undelivered(id) => return self.with(&id, now, |agent| agent.tracker.undelivered(now)),
+            Fact::Interrupted(id) => return self.with(&id, now, |agent| agent.tracker.interrupted(now)),
+            Fact::Refused(Some(id), sentence) => {
+                return self.with(&id, now, |agent| agent.error = sentence.into());
+            }
+            Fact::Refused(None, sentence) => {
+                self.refusal = sentence.into();
+                self.dirty = true;
+            }
+        }
+        Vec::new()
+    }
+
+    /// Lets time pass for every agent whose deadline has come.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Note> {
+        let due: Vec<AgentId> = self
+            .agents
+            .iter()
+            .filter(|(_, agent)| agent.tracker.deadline().is_some_and(|at| at <= now))
+            .map(|(id, _)| id.clone())
+            .collect();
+        due.iter().flat_map(|id| self.with(id, now, |agent| agent.tracker.tick(now))).collect()
+    }
+
+    /// When [`World::tick`] has something to do.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.agents
+            .values()
+            .filter(|agent| agent.record.lifecycle.state.is_live())
+            .filter_map(|agent| agent.tracker.deadline())
+            .min()
+    }
+
+    fn take_record(
+        &mut self,
+        record: Record,
+        path: Arc<PathBuf>,
+        manifest: Result<Box<Manifest>, String>,
+        now: Timestamp,
+    ) -> Vec<Note> {
+        let id = record.id.clone();
+        let tool = self.tools.get_or_generic(&record.tool).clone();
+        match self.agents.get_mut(&id) {
+            Some(agent) => {
+                // Another launch is another life: nothing seen of the last one counts.
+                let relaunched = agent.record.generation != record.generation
+                    || (!agent.record.lifecycle.state.is_live() && record.lifecycle.state.is_live());
+                if relaunched {
+                    agent.tracker = Tracker::new(record.lifecycle.updated_at, now);
+                    agent.terminal = Terminal::Unseen;
+                    self.last_slot += 1;
+                    agent.slot = self.last_slot;
+                }
+                (agent.record, agent.record_path, agent.manifest, agent.tool) = (record, path, manifest, tool);
+                self.with(&id, now, |_| {})
+            }
+            None => {
+                self.last_slot += 1;
+                let agent = Agent {
+                    tracker: Tracker::new(record.lifecycle.updated_at, now),
+                    record,
+                    record_path: path,
+                    manifest,
+                    tool,
+                    terminal: Terminal::Unseen,
+                    scrollback: Arc::default(),
+                    slot: self.last_slot,
+                    history: History::default(),
+                    prompt: Arc::default(),
+                    error: Arc::default(),
+                    noted_status: None,
+                    changed: true,
+                    view: None,
+                };
+                self.agents.insert(id.clone(), agent);
+                self.with(&id, now, |_| {})
+            }
+        }
+    }
+
+    /// Changes one agent and notes a change of its status.
+    fn with(&mut self, id: &AgentId, now: Timestamp, change: impl FnOnce(&mut Agent)) -> Vec<Note> {
+        let Some(agent) = self.agents.get_mut(id) else { return Vec::new() };
+        change(agent);
+        agent.changed = true;
+        if !agent.is_live(now) {
+            agent.noted_status = None;
+            return Vec::new();
+        }
+        let (status, why) = (agent.tracker.status(), agent.tracker.why().to_owned());
+        let before = agent.noted_status.replace(status);
+        match before {
+            // The first verdict is where we came in, not a change.
+            None => Vec::new(),
+            Some(from) if from != status => {
+                vec![(id.clone(), Actor::Observed, EventKind::Status { from, to: status, why })]
+            }
+            Some(_) => Vec::new(),
+        }
+    }
+}
+
+impl Agent {
+    fn look(&mut self, terminal: Terminal, now: Timestamp) {
+        let before = self.screen();
+        self.tracker.observe(&self.tool, &terminal, &before, now);
+        // What a program showed last stays readable after its session is gone.
+        if !matches!((&terminal, &self.terminal), (Terminal::NoSession, Terminal::Seen(_))) {
+            self.terminal = terminal;
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A node's identity is arithmetic: its inode number is made from the agent's
+//! slot and the file, and taken apart again. There is no table of inodes.
+//!
+//! ```text
+//! 63      56 55                      8 7       0
+//! [ class  ][ slot, or a name's hash  ][ which ]
+//! ```
+
+use super::table::{AgentFile, RootFile};
+use crate::model::Status;
+
+/// One thing in the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Node {
+    /// The mount itself.
+    Root,
+    /// `agents/`
+    Agents,
+    /// `stopped/`
+    Stopped,
+    /// `by-id/`
+    ById,
+    /// `by-status/`
+    ByStatus,
+    /// `by-tool/`
+    ByTool,
+    /// `tools/`
+    Tools,
+    /// A file at the top.
+    RootFile(RootFile),
+    /// `by-status/STATUS/`
+    StatusDir(Status),
+    /// `by-tool/TOOL/`, by a hash of the tool's name.
+    ToolDir(u64),
+    /// `tools/TOOL.toml`, by a hash of the tool's name.
+    ToolFile(u64),
+    /// An agent's directory, by slot.
+    Agent(u32),
+    /// A file of an agent.
+    AgentFile(u32, AgentFile),
+    /// An agent's link in `by-id/`.
+    IdLink(u32),
+    /// An agent's link in `by-status/STATUS/`.
+    StatusLink(u32),
+    /// An agent's link in `by-tool/TOOL/`.
+    ToolLink(u32),
+}
+
+const FIXED: u64 = 0;
+const ROOT_FILE: u64 = 1;
+const STATUS_DIR: u64 = 2;
+const TOOL_DIR: u64 = 3;
+const TOOL_FILE: u64 = 4;
+const AGENT: u64 = 5;
+const AGENT_FILE: u64 = 6;
+const LINK: u64 = 7;
+
+const fn pack(class: u64, middle: u64, which: u64) -> u64 {
+    class << 56 | middle << 8 | which
+}
+
+impl Node {
+    /// `by-tool/TOOL/` for a tool's name.
+    pub fn tool_dir(tool: &str) -> Self {
+        Self::ToolDir(hash48(tool))
+    }
+
+    /// `tools/TOOL.toml` for a tool's name.
+    pub fn tool_file(tool: &str) -> Self {
+        Self::ToolFile(hash48(tool))
+    }
+
+    /// Its inode number; the root's is 1.
+    pub fn ino(self) -> u64 {
+        match self {
+            Self::Root => pack(FIXED, 0, 1),
+            Self::Agents => pack(FIXED, 0, 2),
+            Self::Stopped => pack(FIXED, 0, 3),
+            Self::ById => pack(FIXED, 0, 4),
+            Self::ByStatus => pack(FIXED, 0, 5),
+            Self::ByTool => pack(FIXED, 0, 6),
+            Self::Tools => pack(FIXED, 0, 7),
+            Self::RootFile(file) => pack(ROOT_FILE, 0, file as u64),
+            Self::StatusDir(status) => pack(STATUS_DIR, 0, status as u64),
+            Self::ToolDir(hash) => pack(TOOL_DIR, hash, 0),
+            Self::ToolFile(hash) => pack(TOOL_FILE, hash, 0),
+            Self::Agent(slot) => pack(AGENT, slot.into(), 0),
+            Self::AgentFile(slot, file) => pack(AGENT_FILE, slot.into(), file as u64),
+            Self::IdLink(slot) => pack(LINK, slot.into(), 0),
+            Self::StatusLink(slot) => pack(LINK, slot.into(), 1),
+            Self::ToolLink(slot) => pack(LINK, slot.into(), 2),
+        }
+    }
+
+    /// The node of an inode number, or none when no node has it.
+    pub fn from_ino(ino: u64) -> Option<Self> {
+        let (class, middle, which) = (ino >> 56, (ino >> 8) & 0xffff_ffff_ffff, (ino & 0xff) as u8);
+        let slot = u32::try_from(middle).ok();
+        let node = match (class, which) {
+            (FIXED, 1) => Self::Root,
+            (FIXED, 2) => Self::Agents,
+            (FIXED, 3) => Self::Stopped,
+            (FIXED, 4) => Self::ById,
+            (FIXED, 5) => Self::ByStatus,
+            (FIXED, 6) => Self::ByTool,
+            (FIXED, 7) => Self::Tools,
+            (ROOT_FILE, number) => Self::RootFile(RootFile::from_number(number)?),
+            (STATUS_DIR, number) => Self::StatusDir(*Status::ALL.get(usize::from(number))?),
+            (TOOL_DIR, 0) => Self::ToolDir(middle),
+            (TOOL_FILE, 0) => Self::ToolFile(middle),
+            (AGENT, 0) => Self::Agent(slot?),
+            (AGENT_FILE, number) => Self::AgentFile(slot?, AgentFile::from_number(number)?),
+            (LINK, 0) => Self::IdLink(slot?),
+            (LINK, 1) => Self::StatusLink(slot?),
+            (LINK, 2) => Self::ToolLink(slot?),
+            _ => return None,
+        };
+        (node.ino() == ino).then_some(node)
+    }
+}
+
+/// FNV-1a, folded to 48 bits.
+fn hash48(text: &str) -> u64 {
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    (hash >> 48 ^ hash) & 0xffff_ffff_ffff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::table::AGENT as AGENT_ROWS;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_root_is_one() {
+        assert_eq!(Node::Root.ino(), 1);
+        assert_eq!(Node::from_ino(0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn inodes_come_apart_again(slot in any::<u32>(), file in 0..AGENT_ROWS.len(), tool in "[a-z-]{1,20}") {
+            let nodes = [
+                Node::Agent(slot), Node::AgentFile(slot, AGENT_ROWS[file].file), Node::IdLink(slot),
+                Node::StatusLink(slot), Node::ToolLink(slot), Node::tool_dir(&tool), Node::tool_file(&tool),
+            ];
+            for node in nodes {
+                prop_assert_eq!(Node::from_ino(node.ino()), Some(node));
+            }
+        }
+
+        #[test]
+        fn no_number_means_two_nodes(ino in any::<u64>()) {
+            if let Some(node) = Node::from_ino(ino) {
+                prop_assert_eq!(node.ino(), ino);
+            }
+        }
+    }
+}

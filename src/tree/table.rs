@@ -1,0 +1,120 @@
+//! The table: every name there is, what it is and what it is for. Adding a file
+//! is adding a row here and an arm in `render` or `write`.
+
+/// What a file can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// It is read.
+    Read,
+    /// It is read and written.
+    ReadWrite,
+    /// It is a symbolic link.
+    Link,
+    /// It is a directory.
+    Dir,
+}
+
+impl Form {
+    /// Permission bits: the owner's only (contract, section 1).
+    pub fn mode(self) -> u16 {
+        match self {
+            Self::Read => 0o400,
+            Self::ReadWrite => 0o600,
+            Self::Link => 0o777,
+            Self::Dir => 0o700,
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Row<F: 'static> {
+    /// The name in its directory.
+    pub name: &'static str,
+    /// What it can do.
+    pub form: Form,
+    /// What it is for, in one line.
+    pub doc: &'static str,
+    /// Which it is.
+    pub file: F,
+}
+
+macro_rules! table {
+    ($(#[$meta:meta])* $table:ident of $(#[$emeta:meta])* $files:ident { $($file:ident $name:literal $form:ident $doc:literal;)+ }) => {
+        $(#[$emeta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $files { $(#[doc = $doc] $file),+ }
+
+        $(#[$meta])*
+        pub const $table: &[Row<$files>] = &[
+            $(Row { name: $name, form: Form::$form, doc: $doc, file: $files::$file }),+
+        ];
+
+        impl $files {
+            /// Its row.
+            pub fn row(self) -> &'static Row<Self> {
+                &$table[self as usize]
+            }
+
+            /// The file of a row's number.
+            pub fn from_number(number: u8) -> Option<Self> {
+                $table.get(usize::from(number)).map(|row| row.file)
+            }
+        }
+    };
+}
+
+table! {
+    /// What is at the top of the mount.
+    ROOT of
+    /// A name at the top of the mount.
+    RootFile {
+        Readme "README" Read "how to use the mount";
+        Control "control" ReadWrite "verbs for the whole troop; reading lists them";
+        Index "index" Read "one line per agent, TAB-separated: name status tool since cwd";
+        Agents "agents" Dir "one directory per live agent; mkdir launches one";
+        Stopped "stopped" Dir "agents that were stopped and can be relaunched; rmdir retires one";
+        ById "by-id" Dir "the same agents by their registry id";
+        ByStatus "by-status" Dir "the live agents by status";
+        ByTool "by-tool" Dir "the live agents by tool";
+        Tools "tools" Dir "the tool definitions in force";
+    }
+}
+
+table! {
+    /// What is in an agent's directory.
+    AGENT of
+    /// A name in an agent's directory.
+    AgentFile {
+        Status "status" Read "one word: starting ready pending active blocked unknown down gone; its mtime is when it changed";
+        State "state.json" Read "the full live state";
+        History "history" Read "who did what and when, for people; append-only";
+        HistoryJsonl "history.jsonl" Read "the same for programs, one event a line";
+        Screen "screen" Read "the visible terminal as plain text";
+        ScreenAnsi "screen.ansi" Read "the visible terminal with its colours";
+        Scrollback "scrollback" Read "what has scrolled off the terminal, then what is visible";
+        Prompt "prompt" ReadWrite "write a prompt: one per open and close; read the last one accepted";
+        Control "control" ReadWrite "verbs; reading lists those legal now";
+        Keys "keys" ReadWrite "raw keys for the terminal, one name a line; reading says which there are";
+        Error "error" Read "the sentence behind the last refused write";
+        Manifest "manifest" Link "the session's manifest.json on disk";
+        Record "record" Link "the registry's record.json on disk";
+        Session "session" Link "the session root";
+        Cwd "cwd" Link "the directory the agent works in";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_where_their_numbers_say() {
+        for (number, row) in (0u8..).zip(AGENT) {
+            assert_eq!((row.file.row().name, AgentFile::from_number(number)), (row.name, Some(row.file)));
+        }
+        for (number, row) in (0u8..).zip(ROOT) {
+            assert_eq!((row.file.row().name, RootFile::from_number(number)), (row.name, Some(row.file)));
+        }
+    }
+}
