@@ -159,12 +159,16 @@ mod tests {
         let (port, hub) = pair();
         let actor = Actor::Observed;
         for _ in 0..MAX_QUEUED_COMMANDS {
-            port.submit(Command::Rescan, actor.clone(), Until::Accepted, Box::new(|_| {}));
+            port.submit(Command::Troop { verbs: Vec::new() }, actor.clone(), Until::Accepted, Box::new(|_| {}));
         }
-        let full = port.call(Command::Rescan, actor.clone(), Until::Accepted, Duration::from_secs(1)).unwrap_err();
+        let full = port
+            .call(Command::Troop { verbs: Vec::new() }, actor.clone(), Until::Accepted, Duration::from_secs(1))
+            .unwrap_err();
         assert_eq!(full.kind(), Kind::Full);
         drop(hub);
-        let closed = port.call(Command::Rescan, actor, Until::Accepted, Duration::from_secs(1)).unwrap_err();
+        let closed = port
+            .call(Command::Troop { verbs: Vec::new() }, actor, Until::Accepted, Duration::from_secs(1))
+            .unwrap_err();
         assert_eq!(closed.kind(), Kind::Gone);
     }
 }

@@ -41,15 +41,16 @@ pub enum Command {
         /// Names of keys, checked by the terminal's driver.
         keys: Vec<String>,
     },
-    /// Launch an agent.
-    Launch(Launch),
+    /// Run verbs for the whole troop, in order.
+    Troop {
+        /// What.
+        verbs: Vec<TroopVerb>,
+    },
     /// Retire the record of an agent that is gone or stopped.
     Retire {
         /// Whose.
         agent: AgentId,
     },
-    /// Look at every record again.
-    Rescan,
     /// Record that something was refused before it could become a command.
     Refused {
         /// On whom; none for the whole troop.
@@ -62,6 +63,11 @@ pub enum Command {
 }
 
 impl Command {
+    /// Start one agent.
+    pub fn launch(launch: Launch) -> Self {
+        Self::Troop { verbs: vec![TroopVerb::Launch(launch)] }
+    }
+
     /// The agent it concerns.
     pub fn agent(&self) -> Option<&AgentId> {
         match self {
@@ -70,7 +76,7 @@ impl Command {
             | Self::Keys { agent, .. }
             | Self::Retire { agent } => Some(agent),
             Self::Refused { agent, .. } => agent.as_ref(),
-            Self::Launch(_) | Self::Rescan => None,
+            Self::Troop { .. } => None,
         }
     }
 
@@ -80,9 +86,8 @@ impl Command {
             Self::Prompt { .. } => "prompt",
             Self::Control { .. } => "control",
             Self::Keys { .. } => "keys",
-            Self::Launch(_) => "launch",
+            Self::Troop { .. } => "control",
             Self::Retire { .. } => "retire",
-            Self::Rescan => "rescan",
             Self::Refused { what, .. } => what,
         }
     }

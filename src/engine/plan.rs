@@ -2,7 +2,7 @@
 //! terminal or a file is refused here.
 
 use super::world::{Agent, World};
-use crate::command::{Command, Launch, Verb};
+use crate::command::{Command, Launch, TroopVerb, Verb};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AgentId, AgentName};
 use jiff::Timestamp;
@@ -96,8 +96,7 @@ pub fn plan(world: &World, command: Command, now: Timestamp) -> Result<Vec<Effec
             view(world, &agent)?.may_retire()?;
             Ok(vec![Effect::Retire { agent }])
         }
-        Command::Launch(launch) => Ok(vec![Effect::Launch(order(world, launch, now)?)]),
-        Command::Rescan => Ok(vec![Effect::Rescan]),
+        Command::Troop { verbs } => verbs.into_iter().map(|verb| troop(world, verb, now)).collect(),
         Command::Refused { agent, what, error } => Ok(vec![Effect::Refuse { agent, what, error }]),
     }
 }
@@ -121,6 +120,13 @@ fn control(world: &World, id: &AgentId, verb: Verb) -> Result<Effect> {
             }
             Ok(Effect::Stop { agent, force })
         }
+    }
+}
+
+fn troop(world: &World, verb: TroopVerb, now: Timestamp) -> Result<Effect> {
+    match verb {
+        TroopVerb::Launch(launch) => order(world, launch, now).map(Effect::Launch),
+        TroopVerb::Rescan => Ok(Effect::Rescan),
     }
 }
 

@@ -1,1 +1,6 @@
-//! Not written yet.
+//! Kernel requests to `tree` and `port`, errors to errno.
+
+mod errno;
+mod filesystem;
+mod handle;
+mod invalidate;

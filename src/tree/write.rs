@@ -2,7 +2,7 @@
 
 use super::node::Node;
 use super::table::{AgentFile, Form, RootFile};
-use crate::command::{Command, TroopVerb, agent_verbs, keys, troop_verbs};
+use crate::command::{Command, agent_verbs, keys, troop_verbs};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AgentView, Snapshot};
 use std::sync::Arc;
@@ -37,17 +37,11 @@ pub fn may_write(snapshot: &Snapshot, node: Node) -> Result<Written> {
     }
 }
 
-/// The commands that `bytes`, written whole to `node`, mean. For a prompt `bytes`
+/// The command that `bytes`, written whole to `node`, means. For a prompt `bytes`
 /// are the finished text.
-pub fn written(snapshot: &Snapshot, node: Node, bytes: &[u8]) -> Result<Vec<Command>> {
+pub fn written(snapshot: &Snapshot, node: Node, bytes: &[u8]) -> Result<Command> {
     match node {
-        Node::RootFile(RootFile::Control) => Ok(troop_verbs(bytes)?
-            .into_iter()
-            .map(|verb| match verb {
-                TroopVerb::Launch(launch) => Command::Launch(launch),
-                TroopVerb::Rescan => Command::Rescan,
-            })
-            .collect()),
+        Node::RootFile(RootFile::Control) => Ok(Command::Troop { verbs: troop_verbs(bytes)? }),
         Node::AgentFile(slot, file) => {
             let agent = find(snapshot, slot)?.id.clone();
             match file {
@@ -55,10 +49,10 @@ pub fn written(snapshot: &Snapshot, node: Node, bytes: &[u8]) -> Result<Vec<Comm
                     let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
                         Error::new(Kind::Invalid, "the prompt is not UTF-8; convert it before writing it")
                     })?;
-                    Ok(vec![Command::Prompt { agent, text }])
+                    Ok(Command::Prompt { agent, text })
                 }
-                AgentFile::Control => Ok(vec![Command::Control { agent, verbs: agent_verbs(bytes)? }]),
-                AgentFile::Keys => Ok(vec![Command::Keys { agent, keys: keys(bytes)? }]),
+                AgentFile::Control => Ok(Command::Control { agent, verbs: agent_verbs(bytes)? }),
+                AgentFile::Keys => Ok(Command::Keys { agent, keys: keys(bytes)? }),
                 _ => Err(Error::new(Kind::NotPermitted, format!("{} is not a file one writes", file.row().name))),
             }
         }
