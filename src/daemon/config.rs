@@ -1,0 +1,99 @@
+//! What a loop is started with.
+
+use crate::model::AgentId;
+use crate::store::Roots;
+use crate::tmux::Socket;
+use std::path::{Path, PathBuf};
+
+/// The variables every agent is given, when the launching process has them. What
+/// a tool needs beside them is named in its definition; nothing else passes.
+const PASSED: &[&str] = &[
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+];
+/// The largest tool definition that is read, in bytes.
+const MAX_TOOL_BYTES: u64 = 1 << 20;
+/// The most tool definitions that are read.
+const MAX_TOOLS: usize = 256;
+
+/// Whom a loop looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Every live agent.
+    All,
+    /// One agent.
+    Only(AgentId),
+    /// Nobody: records are read, terminals are not.
+    Records,
+}
+
+impl Scope {
+    /// Whether the terminal of that agent is looked at.
+    pub(super) fn covers(&self, id: &AgentId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(only) => only == id,
+            Self::Records => false,
+        }
+    }
+}
+
+/// What a loop is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where records and sessions are.
+    pub roots: Roots,
+    /// The tmux server of new agents, and of records that name no other.
+    pub socket: Socket,
+    /// Where that differs from the user's default server: records without a
+    /// socket of their own belong to the default one.
+    pub default_socket: Socket,
+    /// The user's tool definitions: path and text.
+    pub tool_overrides: Vec<(String, String)>,
+    /// The tool of a launch that names none.
+    pub default_tool: String,
+    /// Where a launch works that names no directory.
+    pub default_cwd: PathBuf,
+    /// The environment of whoever launches; agents get a named part of it.
+    pub environment: Vec<(String, String)>,
+    /// Whom to look at.
+    pub scope: Scope,
+    /// Whether what is observed goes into the agents' journals.
+    pub keeps_history: bool,
+    /// Our own mount, under which nothing is ever opened.
+    pub mountpoint: Option<PathBuf>,
+}
+
+/// The part of `environment` that an agent of a tool may have.
+pub fn environment(environment: &[(String, String)], tool: &crate::tool::Tool) -> Vec<(String, String)> {
+    let passed = |name: &String| {
+        PASSED.contains(&name.as_str()) || tool.inherit_env.contains(name) || tool.home_env.as_ref() == Some(name)
+    };
+    let mut kept: Vec<_> = environment.iter().filter(|(name, _)| passed(name)).cloned().collect();
+    kept.push(("TERM".to_owned(), "tmux-256color".to_owned()));
+    kept.push(("COLORTERM".to_owned(), "truecolor".to_owned()));
+    kept
+}
+
+/// The files in the user's directory of tool definitions: path and text of each
+/// `*.toml`; what cannot be read is given as its error's text.
+pub fn tool_overrides(dir: &Path) -> (Vec<(String, String)>, Vec<crate::Error>) {
+    let (mut texts, mut errors) = (Vec::new(), Vec::new());
+    let Ok(entries) = std::fs::read_dir(dir) else { return (texts, errors) };
+    let mut paths: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+    paths.sort();
+    for path in paths.into_iter().take(MAX_TOOLS) {
+        let read = std::fs::metadata(&path).and_then(|meta| {
+            if meta.len() > MAX_TOOL_BYTES {
+                return Err(std::io::Error::other(format!("it is larger than {MAX_TOOL_BYTES} bytes")));
+            }
+            std::fs::read_to_string(&path)
+        });
+        match read {
+            Ok(text) => texts.push((path.display().to_string(), text)),
+            Err(error) => errors.push(crate::Error::io(format!("cannot read the tool definition {}", path.display()), &error)),
+        }
+    }
+    (texts, errors)
+}

@@ -1,0 +1,117 @@
+//! Types into a terminal, after a look at it and under the agent's lock.
+
+use super::effects::{Hands, Target};
+use super::event::Link;
+use super::observe::look;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Look, Terminal};
+use crate::store::AgentLock;
+use crate::store::lock::our_directory;
+use crate::tmux::Key;
+use crate::tool::Shows;
+use crate::tracker::{Liveness, read};
+use jiff::Timestamp;
+use std::io::Write;
+use std::time::Duration;
+
+/// How long to wait for another process that types into the same terminal.
+const LOCK_LIMIT: Duration = Duration::from_secs(10);
+
+impl Hands {
+    /// Pastes a prompt and submits it. Gives the moment before the submit key.
+    pub(super) async fn deliver(&self, target: &Target, text: &str) -> Result<Timestamp> {
+        let (link, _lock) = self.take_keyboard(target).await?;
+        self.check_prompt(target, &look(&link.client, &link.pane).await?)?;
+        let file = paste_file(target, text)?;
+        link.client.paste(&link.pane, file.path()).await?;
+        drop(file);
+        tokio::time::sleep(target.tool.settle_for(text.len())).await;
+        let before = Timestamp::now();
+        link.client.submit(&link.pane, &Key::parse(&target.tool.submit_key)?).await?;
+        Ok(before)
+    }
+
+    /// Presses keys, as they are.
+    pub(super) async fn press(&self, target: &Target, keys: &[String]) -> Result<()> {
+        let keys = keys.iter().map(|key| Key::parse(key)).collect::<Result<Vec<_>>>()?;
+        let (link, _lock) = self.take_keyboard(target).await?;
+        alive(target, &look(&link.client, &link.pane).await?)?;
+        link.client.keys(&link.pane, &keys).await
+    }
+
+    /// Presses the interrupt key once, if there is a turn it could end: at an
+    /// idle prompt it may mean something else.
+    pub(super) async fn interrupt(&self, target: &Target) -> Result<()> {
+        let key = Key::parse(&target.tool.interrupt_key)?;
+        let (link, _lock) = self.take_keyboard(target).await?;
+        let look = look(&link.client, &link.pane).await?;
+        alive(target, &look)?;
+        let reading = read(&target.tool, &Terminal::Seen(Box::new(look)));
+        if let Some((Shows::Ready | Shows::Draft, _)) = reading.matched {
+            return Err(Error::new(Kind::Busy, format!("{} is not working, so there is nothing to interrupt", target.name)));
+        }
+        link.client.keys(&link.pane, &[key]).await
+    }
+
+    /// Gives the terminal another size.
+    pub(super) async fn resize(&self, target: &Target, cols: u16, rows: u16) -> Result<()> {
+        let link = target.link()?;
+        link.client.resize(&link.pane, cols, rows).await
+    }
+
+    /// The agent's lock, and the proof that it is still the launch we know.
+    async fn take_keyboard<'a>(&self, target: &'a Target) -> Result<(&'a Link, AgentLock)> {
+        let link = target.link()?;
+        let (registry, root) = (self.registry.clone(), target.root.clone());
+        let (id, generation, name) = (target.record.id.clone(), target.record.generation.clone(), target.name.clone());
+        let locked = tokio::task::spawn_blocking(move || {
+            let lock = AgentLock::acquire(&root, LOCK_LIMIT)?;
+            match registry.read(&id)? {
+                Some(entry) if entry.record.generation == generation => Ok(lock),
+                _ => Err(Error::new(Kind::Gone, format!("{name} has been launched anew or removed; look at it before trying again"))),
+            }
+        });
+        let lock = locked.await.map_err(|_| Error::new(Kind::Io, "the work was cut off"))??;
+        Ok((link, lock))
+    }
+
+    /// Whether a prompt pasted now would reach the composer of the right program.
+    fn check_prompt(&self, target: &Target, look: &Look) -> Result<()> {
+        let name = &target.name;
+        alive(target, look)?;
+        let refuse = |sentence: String| Err(Error::new(Kind::Busy, sentence));
+        if look.pane.input_off {
+            return refuse(format!("input to the pane of {name} is switched off; switch it on with tmux select-pane -e"));
+        }
+        let reading = read(&target.tool, &Terminal::Seen(Box::new(look.clone())));
+        match reading.matched {
+            Some((Shows::Ready, _)) => Ok(()),
+            Some((Shows::Draft, _)) => refuse(format!("{name} has unsent text in its composer; send or clear it first")),
+            Some((Shows::Active, _)) => refuse(format!("{name} has begun to work; wait until its status is ready")),
+            Some((Shows::Blocked, _)) => refuse(format!("{name} is asking a question; answer it first (see its screen)")),
+            Some((Shows::Starting, _)) => refuse(format!("{name} is still starting; wait until its status is ready")),
+            None if reading.has_rules => refuse(format!("the screen of {name} does not show a composer; look at its screen")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether the agent's program is there and owns the keyboard.
+fn alive(target: &Target, look: &Look) -> Result<()> {
+    let gone = |why: &str| Err(Error::new(Kind::Gone, format!("nothing was typed to {}: {why}", target.name)));
+    match read(&target.tool, &Terminal::Seen(Box::new(look.clone()))).liveness {
+        Liveness::Alive => Ok(()),
+        Liveness::Dead(why) | Liveness::Ended(why) | Liveness::Behind(why) | Liveness::Failed(why) => gone(&why),
+        Liveness::NoSession | Liveness::Unseen => gone("its session is gone"),
+    }
+}
+
+/// The text in a file of our own, for the tmux server to read: as an argument it
+/// would have to be quoted and would show in the list of processes.
+fn paste_file(target: &Target, text: &str) -> Result<tempfile::NamedTempFile> {
+    let dir = our_directory(&target.root);
+    let failed = |error: std::io::Error| Error::io(format!("cannot write the prompt into {}", dir.display()), &error);
+    let mut file = tempfile::Builder::new().prefix("paste-").tempfile_in(&dir).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    Ok(file)
+}

@@ -1,0 +1,183 @@
+//! Carries out effects, each command's in order, away from the loop.
+
+use super::config::Settings;
+use super::event::{Event, Events, Link};
+use super::journals::journal_root;
+use crate::engine::{Effect, Fact, LaunchOrder};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Actor, EventKind, Record};
+use crate::port::Answer;
+use crate::store::Registry;
+use crate::tmux::Socket;
+use crate::tool::Tool;
+use jiff::Timestamp;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Everything needed to act on one agent, as it was when the command was accepted.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) record: Record,
+    pub(super) tool: Arc<Tool>,
+    /// Where its own files are.
+    pub(super) root: PathBuf,
+    pub(super) socket: Socket,
+    pub(super) link: Option<Link>,
+    /// The session is somebody's own.
+    pub(super) joined: bool,
+}
+
+impl Target {
+    pub(super) fn bare(record: Record, tool: Arc<Tool>, socket: Socket, link: Option<Link>) -> Self {
+        Self { name: record.name.clone(), root: journal_root(&record), record, tool, socket, link, joined: false }
+    }
+
+    /// The connection, if there is one.
+    pub(super) fn link(&self) -> Result<&Link> {
+        self.link
+            .as_ref()
+            .filter(|link| link.client.is_open())
+            .ok_or_else(|| Error::new(Kind::Gone, format!("there is no connection to the session of {}", self.name)))
+    }
+}
+
+/// One effect with what it acts on.
+pub(super) enum Job {
+    /// Paste and submit.
+    Deliver(Target, String, String),
+    /// Press the interrupt key.
+    Interrupt(Target),
+    /// Press keys.
+    Press(Target, Vec<String>),
+    /// Resize.
+    Resize(Target, u16, u16),
+    /// Stop.
+    Stop(Target, bool),
+    /// Launch.
+    Launch(LaunchOrder, Arc<Tool>),
+    /// Retire.
+    Retire(Target),
+}
+
+impl Job {
+    /// The job of an effect, or none when the loop itself does it. `target` finds an agent.
+    pub(super) fn of(effect: Effect, prompt_id: &str, target: impl Fn(&crate::model::AgentId) -> Option<Target>, tool: impl Fn(&str) -> Arc<Tool>) -> Option<Self> {
+        Some(match effect {
+            Effect::Deliver { agent, text } => Self::Deliver(target(&agent)?, prompt_id.to_owned(), text),
+            Effect::Interrupt { agent } => Self::Interrupt(target(&agent)?),
+            Effect::Press { agent, keys } => Self::Press(target(&agent)?, keys),
+            Effect::Resize { agent, cols, rows } => Self::Resize(target(&agent)?, cols, rows),
+            Effect::Stop { agent, force } => Self::Stop(target(&agent)?, force),
+            Effect::Retire { agent } => Self::Retire(target(&agent)?),
+            Effect::Launch(order) => {
+                let tool = tool(&order.tool);
+                Self::Launch(order, tool)
+            }
+            Effect::Rescan | Effect::Refuse { .. } => return None,
+        })
+    }
+}
+
+/// Does what the engine decided.
+#[derive(Clone)]
+pub(super) struct Hands {
+    pub(super) settings: Arc<Settings>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) events: Events,
+}
+
+impl Hands {
+    /// Carries out jobs one after the other, up to the first that fails.
+    pub(super) async fn carry_out(self, jobs: Vec<Job>, actor: Actor, answer: Option<Answer>) {
+        let mut result = Ok(());
+        for job in jobs {
+            result = self.one(job, &actor).await;
+            if result.is_err() {
+                break;
+            }
+        }
+        self.tell(Event::Finished { answer, result }).await;
+    }
+
+    pub(super) async fn tell(&self, event: Event) {
+        // The loop has ended when nobody listens; what was done is on disk.
+        let _ = self.events.send(event).await;
+    }
+
+    async fn one(&self, job: Job, actor: &Actor) -> Result<()> {
+        match job {
+            Job::Deliver(target, prompt_id, text) => {
+                let id = target.record.id.clone();
+                let delivered = self.deliver(&target, &text).await;
+                let (fact, kind) = match &delivered {
+                    Ok(at) => (Fact::Submitted(id, *at), EventKind::Delivered { prompt_id }),
+                    Err(error) => (Fact::Undelivered(id), EventKind::Undelivered { prompt_id, error: error.to_string() }),
+                };
+                self.tell(Event::Fact(fact)).await;
+                self.note(&target, actor, kind).await;
+                self.check(&target, "prompt", actor, delivered.map(drop)).await
+            }
+            Job::Interrupt(target) => {
+                let done = self.interrupt(&target).await;
+                if done.is_ok() {
+                    self.tell(Event::Fact(Fact::Interrupted(target.record.id.clone()))).await;
+                }
+                self.done(&target, "interrupt", actor, done, EventKind::Interrupted).await
+            }
+            Job::Press(target, keys) => {
+                let done = self.press(&target, &keys).await;
+                self.done(&target, "keys", actor, done, EventKind::Keys { keys }).await
+            }
+            Job::Resize(target, cols, rows) => {
+                let done = self.resize(&target, cols, rows).await;
+                self.done(&target, "resize", actor, done, EventKind::Resized { cols, rows }).await
+            }
+            Job::Stop(target, force) => match self.stop(&target, force).await {
+                Ok(reason) => self.done(&target, "stop", actor, Ok(()), EventKind::Stopped { reason }).await,
+                Err(error) => self.check(&target, "stop", actor, Err(error)).await,
+            },
+            Job::Retire(target) => {
+                let done = self.retire(&target, None).await;
+                self.done(&target, "retire", actor, done, EventKind::Retired).await
+            }
+            Job::Launch(order, tool) => {
+                let launched = self.launch(order, tool, actor.clone()).await;
+                if let Err(error) = &launched {
+                    self.tell(Event::Fact(Fact::Refused(None, error.to_string()))).await;
+                }
+                launched
+            }
+        }
+    }
+
+    async fn note(&self, target: &Target, actor: &Actor, kind: EventKind) {
+        self.tell(Event::Note((target.record.id.clone(), actor.clone(), kind))).await;
+    }
+
+    /// Notes `kind` when it was done, and the failure when it was not.
+    async fn done(&self, target: &Target, what: &str, actor: &Actor, result: Result<()>, kind: EventKind) -> Result<()> {
+        if result.is_ok() {
+            self.note(target, actor, kind).await;
+        }
+        self.check(target, what, actor, result).await
+    }
+
+    /// Shows a failure in the agent's `error` and journal.
+    async fn check(&self, target: &Target, what: &str, actor: &Actor, result: Result<()>) -> Result<()> {
+        if let Err(error) = &result {
+            self.tell(Event::Fact(Fact::Refused(Some(target.record.id.clone()), error.to_string()))).await;
+            if what != "prompt" {
+                let kind = EventKind::Refused { what: what.to_owned(), error: error.to_string() };
+                self.note(target, actor, kind).await;
+            }
+        }
+        result
+    }
+}
+
+/// The prompt's id in events: unique, and sortable by time.
+pub(super) fn prompt_id(now: Timestamp) -> String {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    format!("{}-{}", now.strftime("%Y%m%dT%H%M%S"), &random[..8])
+}

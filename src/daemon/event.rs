@@ -1,0 +1,67 @@
+//! The closed list of what can happen to the loop, commands and time apart.
+
+use crate::engine::{Fact, Note};
+use crate::error::Result;
+use crate::model::snapshot::Oddities;
+use crate::model::{AgentId, Manifest, PaneId, Terminal};
+use crate::port::Answer;
+use crate::store::Entry;
+use crate::tmux::{self, Client};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The most events that wait for the loop; whoever has more waits.
+pub(super) const MAX_EVENTS: usize = 4096;
+
+/// A connection to an agent's session, and the agent's pane in it.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    pub(super) client: Arc<Client>,
+    pub(super) pane: PaneId,
+}
+
+/// A connection that has just been made, with the events it sends.
+pub(super) struct Fresh {
+    pub(super) link: Link,
+    pub(super) events: mpsc::Receiver<tmux::Event>,
+}
+
+/// Numbers observers, so that what an old one still says is not taken for news.
+pub(super) type Serial = u64;
+
+/// What can happen.
+pub(super) enum Event {
+    /// A record was read.
+    Read { entry: Box<Entry>, manifest: std::result::Result<Box<Manifest>, String> },
+    /// There is no record of that id any more.
+    Missing(AgentId),
+    /// All records have been read; these are all there are.
+    Scanned { present: BTreeSet<AgentId>, oddities: Oddities },
+    /// A file we asked to watch has changed.
+    Changed(PathBuf),
+    /// An observer has a connection.
+    Connected { agent: AgentId, serial: Serial, link: Link },
+    /// An observer has looked.
+    Looked { agent: AgentId, serial: Serial, terminal: Terminal },
+    /// An observer has read what scrolled off.
+    Scrolled { agent: AgentId, serial: Serial, text: Arc<str> },
+    /// An observer has nothing to observe any more.
+    Ended { agent: AgentId, serial: Serial },
+    /// Some session of that server came or went.
+    Sessions(PathBuf),
+    /// The sessions of that server; none when there is no server.
+    Surveyed { socket: PathBuf, sessions: Result<BTreeSet<String>> },
+    /// A session was made for an agent whose record is there.
+    Created { agent: AgentId, fresh: Fresh },
+    /// An effect found something out.
+    Fact(Fact),
+    /// An effect did something.
+    Note(Note),
+    /// All effects of a command have been carried out, or one failed.
+    Finished { answer: Option<Answer>, result: Result<()> },
+}
+
+/// Where events are sent.
+pub(super) type Events = mpsc::Sender<Event>;

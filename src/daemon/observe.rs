@@ -1,0 +1,176 @@
+//! Watches one agent's terminal: looks when something moves there, at a bounded
+//! rate while it keeps moving, and never otherwise.
+
+use super::event::{Event, Events, Fresh, Link, Serial};
+use crate::error::Kind;
+use crate::model::{AgentId, Look, PaneId, Programs, Terminal};
+use crate::process;
+use crate::tmux::{Client, Socket, What};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// The shortest time between two looks at one pane.
+const LOOK_GAP: Duration = Duration::from_millis(30);
+/// The shortest time between two readings of what has scrolled off.
+const SCROLLBACK_GAP: Duration = Duration::from_secs(1);
+/// How many lines of that are read.
+const SCROLLBACK_LINES: u32 = 2000;
+/// How long to wait before a failed look is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// The most tmux events that wait for an observer.
+const MAX_TMUX_EVENTS: usize = 64;
+
+/// What one observer watches.
+pub(super) struct Watched {
+    pub(super) agent: AgentId,
+    pub(super) serial: Serial,
+    pub(super) socket: Socket,
+    pub(super) session: String,
+    /// The pane the manifest names; used while the session has it.
+    pub(super) pane: Option<PaneId>,
+}
+
+/// Watches until the session is gone. `fresh` is a connection that exists already.
+pub(super) async fn observe(watched: Watched, mut fresh: Option<Fresh>, events: Events) {
+    loop {
+        let connected = match fresh.take() {
+            Some(fresh) => Ok(fresh),
+            None => connect(&watched).await,
+        };
+        let say = |terminal| Event::Looked { agent: watched.agent.clone(), serial: watched.serial, terminal };
+        match connected {
+            Ok(fresh) => {
+                let link = fresh.link.clone();
+                let connected = Event::Connected { agent: watched.agent.clone(), serial: watched.serial, link };
+                if events.send(connected).await.is_err() {
+                    return;
+                }
+                follow(&watched, fresh, &events).await;
+            }
+            Err(error) if error.kind() == Kind::Gone => {
+                let _ = events.send(say(Terminal::NoSession)).await;
+                let _ = events.send(Event::Ended { agent: watched.agent.clone(), serial: watched.serial }).await;
+                return;
+            }
+            Err(error) => {
+                let _ = events.send(say(Terminal::Failed(error.to_string()))).await;
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// A queue of the size that observers read from.
+pub(super) fn tmux_events() -> (mpsc::Sender<crate::tmux::Event>, mpsc::Receiver<crate::tmux::Event>) {
+    mpsc::channel(MAX_TMUX_EVENTS)
+}
+
+async fn connect(watched: &Watched) -> crate::Result<Fresh> {
+    let (sender, events) = tmux_events();
+    let client = Arc::new(Client::attach(&watched.socket, &watched.session, sender).await?);
+    let panes = client.panes(&watched.session).await?;
+    let pane = match panes.iter().find(|place| Some(&place.pane) == watched.pane.as_ref()) {
+        Some(place) => place.pane.clone(),
+        None => client.find_agent_pane(&watched.session).await?.pane,
+    };
+    Ok(Fresh { link: Link { client, pane }, events })
+}
+
+/// Looks whenever something moves, until the connection is over.
+async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
+    let (client, pane) = (fresh.link.client.clone(), fresh.link.pane.clone());
+    let mut scrollback = Scrollback::default();
+    let mut root: Option<(i32, u64)> = None;
+    loop {
+        let looked_at = Instant::now();
+        match look(&client, &pane).await {
+            Ok(look) => {
+                root = look.programs.all.first().filter(|_| !look.pane.dead).map(|first| (first.pid, first.start_time));
+                scrollback.seen(look.pane.history);
+                let terminal = Terminal::Seen(Box::new(look));
+                if events.send(Event::Looked { agent: watched.agent.clone(), serial: watched.serial, terminal }).await.is_err() {
+                    return;
+                }
+            }
+            // The pane is not there any more; whether the session is, connecting again tells.
+            Err(error) if error.kind() == Kind::Gone || !client.is_open() => return,
+            Err(error) => {
+                let terminal = Terminal::Failed(error.to_string());
+                let _ = events.send(Event::Looked { agent: watched.agent.clone(), serial: watched.serial, terminal }).await;
+                sleep(RETRY).await;
+                continue;
+            }
+        }
+        sleep_until(looked_at + LOOK_GAP).await;
+        // Until something moves in the pane, or its first process ends.
+        loop {
+            tokio::select! {
+                event = fresh.events.recv() => match event.map(|event| event.what) {
+                    None | Some(What::Closed { .. }) => return,
+                    Some(What::Sessions) => {
+                        let _ = events.send(Event::Sessions(watched.socket.path().to_owned())).await;
+                    }
+                    Some(What::Dirty(dirty)) if dirty == pane => break,
+                    Some(What::Dirty(_)) => {}
+                    Some(What::Windows) => break,
+                },
+                () = ended(root), if root.is_some() => {
+                    root = None;
+                    break;
+                }
+                () = scrollback.due(), if scrollback.pending() => {
+                    scrollback.read();
+                    if let Ok(text) = client.scrollback(&pane, SCROLLBACK_LINES).await {
+                        let text = Event::Scrolled { agent: watched.agent.clone(), serial: watched.serial, text: text.into() };
+                        let _ = events.send(text).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One look: tmux's facts and screen in one step, then the programs behind them.
+pub(super) async fn look(client: &Client, pane: &PaneId) -> crate::Result<Look> {
+    let frame = client.frame(pane).await?;
+    let programs = if frame.pane.dead { Programs::default() } else { process::programs(frame.pane.pid).unwrap_or_default() };
+    Ok(Look { pane: frame.pane, screen: frame.screen, programs })
+}
+
+/// Resolves when that very process has ended; never when that cannot be known.
+async fn ended(process: Option<(i32, u64)>) {
+    match process {
+        Some((pid, start_time)) if process::ended(pid, start_time).await.is_ok() => {}
+        _ => std::future::pending().await,
+    }
+}
+
+/// When to read what has scrolled off: once it has grown, and not too often.
+#[derive(Default)]
+struct Scrollback {
+    history: u32,
+    wanted: bool,
+    last: Option<Instant>,
+}
+
+impl Scrollback {
+    fn seen(&mut self, history: u32) {
+        self.wanted |= history != self.history;
+        self.history = history;
+    }
+
+    fn pending(&self) -> bool {
+        self.wanted
+    }
+
+    fn due(&self) -> tokio::time::Sleep {
+        sleep_until(self.last.map_or_else(Instant::now, |last| last + SCROLLBACK_GAP))
+    }
+
+    fn read(&mut self) {
+        self.wanted = false;
+        self.last = Some(Instant::now());
+    }
+}

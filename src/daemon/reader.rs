@@ -1,0 +1,71 @@
+//! Reads records and manifests, one after the other, off the loop's thread.
+
+use super::event::{Event, Events};
+use crate::model::snapshot::Oddities;
+use crate::model::{AgentId, Manifest};
+use crate::store::{Change, Entry, Registry, Severity, manifest};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The most changes that wait to be read; more become one reading of everything.
+pub(super) const MAX_CHANGES: usize = 1024;
+
+/// Reads whatever is said to have changed until nobody can say so any more.
+pub(super) async fn run(registry: Arc<Registry>, mut changes: mpsc::Receiver<Change>, events: Events) {
+    while let Some(first) = changes.recv().await {
+        let mut batch = vec![first];
+        while let Ok(more) = changes.try_recv() {
+            if !batch.contains(&more) {
+                batch.push(more);
+            }
+        }
+        let registry = registry.clone();
+        let read = tokio::task::spawn_blocking(move || batch.into_iter().flat_map(|change| read(&registry, change)).collect::<Vec<_>>());
+        for event in read.await.unwrap_or_default() {
+            if events.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The manifest an entry points to, or why it cannot be used.
+pub(super) fn manifest_of(entry: &Entry) -> Result<Box<Manifest>, String> {
+    manifest::read(&entry.record.manifest_path).map(Box::new).map_err(|error| error.to_string())
+}
+
+fn read(registry: &Registry, change: Change) -> Vec<Event> {
+    match change {
+        Change::Rescan => scan(registry),
+        Change::Record(dir) => match registry.read(&AgentId(dir.as_str().to_owned())) {
+            Ok(Some(entry)) => vec![Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry) }],
+            // A directory that is not named after its agent is found by looking at all of them.
+            Ok(None) => {
+                let mut events = vec![Event::Missing(AgentId(dir.as_str().to_owned()))];
+                events.extend(scan(registry));
+                events
+            }
+            // A record that cannot be read now may be half of a replacement; `doctor` names it.
+            Err(error) => {
+                tracing::debug!(%error, "a record could not be read");
+                scan(registry)
+            }
+        },
+        Change::Path(path) => vec![Event::Changed(path)],
+    }
+}
+
+fn scan(registry: &Registry) -> Vec<Event> {
+    let scan = registry.scan();
+    let present: BTreeSet<AgentId> = scan.entries.iter().map(|entry| entry.record.id.clone()).collect();
+    let problems = scan.problems.iter().filter(|finding| finding.severity != Severity::Note).count();
+    let oddities = Oddities { external: scan.external.len(), problems };
+    let mut events: Vec<Event> = scan
+        .entries
+        .into_iter()
+        .map(|entry| Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry) })
+        .collect();
+    events.push(Event::Scanned { present, oddities });
+    events
+}
