@@ -1,1 +1,33 @@
-//! Not written yet.
+//! What is kept on disk, terminals apart: the registry's records, the session
+//! manifests, our journals and locks. Types of the wire stay in [`wire`]; the
+//! rest of the program sees only [`crate::model`].
+//!
+//! The files are shared with Houmao, which takes no lock. So records are written
+//! exactly in its shape, whole and atomically, under our own lock and a check of
+//! the generation; what cannot be understood is reported and never deleted.
+
+pub mod atomic;
+mod dir;
+pub mod doctor;
+pub mod finding;
+pub mod journal;
+pub mod launch;
+pub mod lifecycle;
+pub mod lock;
+pub mod manifest;
+pub mod names;
+pub mod registry;
+pub mod roots;
+pub mod scan;
+pub mod watch;
+pub mod wire;
+
+pub use finding::{Finding, Severity};
+pub use journal::Journal;
+pub use launch::LaunchManifest;
+pub use lock::AgentLock;
+pub use registry::{Expect, Registry};
+pub use roots::Roots;
+pub use scan::{Entry, Scan};
+pub use watch::{Change, Watch};
+pub use wire::external::ExternalRecord;

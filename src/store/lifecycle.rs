@@ -1,0 +1,61 @@
+//! How a record changes when its agent stops or is retired (the reference,
+//! sections 1.3 and 1.5): values in, values out.
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{Lifecycle, LifecycleState, Record};
+use jiff::Timestamp;
+
+/// How long a lease runs that troop writes, in days: as long as Houmao's, which
+/// proves nothing either (the reference, section 1.5).
+pub const LEASE_DAYS: i64 = 36_500;
+
+/// The reason Houmao records when a person stops an agent.
+pub const OPERATOR_STOP: &str = "operator_stop";
+
+/// The lease of a record published at `now`.
+pub fn lease(now: Timestamp) -> crate::model::record::Lease {
+    let century = jiff::SignedDuration::from_hours(24 * LEASE_DAYS);
+    let expires_at = now.checked_add(century).unwrap_or(Timestamp::MAX);
+    crate::model::record::Lease { published_at: now, expires_at }
+}
+
+/// The record of the same agent, stopped. One that is stopped already stays as
+/// it is; a retired one is refused.
+pub fn stopped(record: &Record, reason: &str, now: Timestamp) -> Result<Record> {
+    match record.lifecycle.state {
+        LifecycleState::Stopped => Ok(record.clone()),
+        LifecycleState::Retired => Err(Error::new(
+            Kind::NotPermitted,
+            format!("{:?} is retired and cannot be stopped; launch a new agent instead", record.name),
+        )),
+        LifecycleState::Active | LifecycleState::Relaunching => {
+            Ok(ended(record, LifecycleState::Stopped, record.lifecycle.relaunchable, reason, now))
+        }
+    }
+}
+
+/// The record of the same agent, finished for good. A stopped one keeps the time
+/// it stopped at; a retired one stays as it is.
+pub fn retired(record: &Record, reason: &str, now: Timestamp) -> Record {
+    if record.lifecycle.state == LifecycleState::Retired {
+        return record.clone();
+    }
+    ended(record, LifecycleState::Retired, false, reason, now)
+}
+
+fn ended(record: &Record, state: LifecycleState, relaunchable: bool, reason: &str, now: Timestamp) -> Record {
+    Record {
+        lifecycle: Lifecycle {
+            state,
+            relaunchable,
+            updated_at: now,
+            stopped_at: Some(record.lifecycle.stopped_at.unwrap_or(now)),
+            stop_reason: Some(reason.to_owned()),
+        },
+        last_session: record.session.clone().unwrap_or_else(|| record.last_session.clone()),
+        session: None,
+        lease: None,
+        gateway: None,
+        ..record.clone()
+    }
+}

@@ -1,0 +1,110 @@
+//! Locks between troop processes: flock, waited for with a limit. The kernel
+//! drops them when their holder ends, however it ends. Houmao takes none.
+
+use super::dir::make_private;
+use crate::error::{Error, Kind, Result};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a change of the registry waits for another one. A change takes milliseconds.
+pub const REGISTRY_LOCK_LIMIT: Duration = Duration::from_secs(2);
+
+/// How often a taken lock is tried again: flock has no deadline of its own.
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Our directory in a session root. Houmao ignores what it does not know there.
+pub const OUR_DIRECTORY: &str = "troop";
+
+/// A lock held until this is dropped.
+#[derive(Debug)]
+pub struct FileLock {
+    _held: Flock<File>,
+}
+
+impl FileLock {
+    /// Takes the lock on the file `path`, making it (0600) when it is missing.
+    /// [`Kind::TimedOut`] after `limit`.
+    pub fn acquire(path: &Path, limit: Duration) -> Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+            .open(path)
+            .map_err(|error| Error::io(format_args!("cannot open the lock file {}", path.display()), &error))?;
+        Ok(Self { _held: lock(file, path, limit)? })
+    }
+}
+
+/// Takes an exclusive flock on an open file, or gives up after `limit`.
+pub(crate) fn lock(mut file: File, path: &Path, limit: Duration) -> Result<Flock<File>> {
+    let deadline = Instant::now() + limit;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => return Ok(held),
+            Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => file = back,
+            Err((_, errno)) => {
+                return Err(Error::io(format_args!("cannot lock {}", path.display()), &errno.into()));
+            }
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::new(
+                Kind::TimedOut,
+                format!("another troop process has held {} for {limit:?}; try again when it is done", path.display()),
+            ));
+        }
+        std::thread::sleep(RETRY_INTERVAL);
+    }
+}
+
+/// The lock on one agent: whoever holds it may deliver to its terminal.
+#[derive(Debug)]
+pub struct AgentLock {
+    _held: FileLock,
+}
+
+impl AgentLock {
+    /// Takes `<session root>/troop/lock`, making our directory there (0700) when it
+    /// is missing. [`Kind::TimedOut`] after `limit`.
+    pub fn acquire(session_root: &Path, limit: Duration) -> Result<Self> {
+        make_private(&our_directory(session_root))?;
+        Ok(Self { _held: FileLock::acquire(&our_directory(session_root).join("lock"), limit)? })
+    }
+}
+
+/// Our directory in a session root, where the lock and the journal are.
+pub fn our_directory(session_root: &Path) -> PathBuf {
+    session_root.join(OUR_DIRECTORY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_free_again() {
+        let root = tempfile::tempdir().unwrap();
+        let held = AgentLock::acquire(root.path(), Duration::ZERO).unwrap();
+        let refused = AgentLock::acquire(root.path(), Duration::from_millis(20)).unwrap_err();
+        assert_eq!(refused.kind(), Kind::TimedOut);
+        drop(held);
+        AgentLock::acquire(root.path(), Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_waiter_gets_it_when_the_holder_lets_go() {
+        let root = tempfile::tempdir().unwrap();
+        let held = AgentLock::acquire(root.path(), Duration::ZERO).unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| AgentLock::acquire(root.path(), Duration::from_secs(60)).map(drop));
+            drop(held);
+            waiter.join().unwrap().unwrap();
+        });
+    }
+}

@@ -1,0 +1,138 @@
+//! Reading session manifests, which Houmao rewrites in place (the reference,
+//! section 2.2): a torn one is read again before it counts as malformed.
+
+use super::dir::read_regular;
+use super::wire::manifest_v4::{ManifestV4, Origin};
+use super::wire::{self, Object, Word, malformed};
+use crate::error::{Error, Result};
+use crate::model::{Manifest, PaneId, Record};
+use nix::fcntl::OFlag;
+use serde_json::Value;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The most bytes a manifest may have; real ones have up to 20 thousand.
+pub const MAX_MANIFEST_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How often a torn manifest is read before it counts as malformed.
+pub const TORN_ATTEMPTS: u32 = 10;
+
+/// The pause between two such readings; a write takes far less than one.
+pub const TORN_PAUSE: Duration = Duration::from_millis(5);
+
+/// The key in `launch_plan.metadata` that says which tmux server the agent is on.
+/// Houmao keeps foreign keys there, and only there.
+pub const SOCKET_KEY: &str = "troop_tmux_socket";
+
+/// Reads a manifest. Blocks for [`TORN_ATTEMPTS`] times [`TORN_PAUSE`] at most,
+/// and only while it is torn. [`Kind::NotFound`] or [`Kind::Malformed`] else.
+pub fn read(path: &Path) -> Result<Manifest> {
+    read_wire(path).and_then(|wire| to_model(wire).map_err(malformed)).map_err(|error| at(path, error))
+}
+
+/// What the manifest and the record of one agent say differently, a sentence each.
+pub fn check(manifest: &Manifest, record: &Record) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut compare = |what: &str, manifest: &str, record: &str| {
+        if manifest != record {
+            found.push(format!("the {what} is {manifest:?} in the manifest and {record:?} in the record"));
+        }
+    };
+    compare("backend", manifest.backend.as_str(), record.backend.as_str());
+    compare("tool", &manifest.tool, &record.tool);
+    if let Some(generation) = &manifest.generation {
+        compare("generation", generation, &record.generation);
+    }
+    if let Some(session) = &manifest.tmux_session {
+        compare("tmux session", session, record.session.as_deref().unwrap_or(&record.last_session));
+    }
+    found
+}
+
+/// The manifest as it is on the wire, once it is whole.
+pub(crate) fn read_wire(path: &Path) -> Result<ManifestV4> {
+    let mut attempt = 1;
+    loop {
+        let bytes = read_bytes(path)?;
+        let torn = is_torn(&bytes);
+        if !torn {
+            return decode(&bytes);
+        }
+        if attempt == TORN_ATTEMPTS {
+            return Err(malformed(format_args!(
+                "it ends in the middle ({} bytes), and stayed so; the program that writes it was perhaps killed",
+                bytes.len()
+            )));
+        }
+        attempt += 1;
+        std::thread::sleep(TORN_PAUSE);
+    }
+}
+
+/// The bytes of a manifest, checked against each other.
+pub(crate) fn decode(bytes: &[u8]) -> Result<ManifestV4> {
+    wire::schema_version(bytes, 0, &[4])?;
+    let manifest = wire::object::<ManifestV4>(bytes)?;
+    manifest.check().map_err(malformed)?;
+    Ok(manifest)
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)
+        .map_err(|error| Error::io("cannot open it", &error))?;
+    read_regular(file, MAX_MANIFEST_BYTES)
+}
+
+/// Truncated and not yet written to the end: JSON that is right as far as it goes.
+fn is_torn(bytes: &[u8]) -> bool {
+    match serde_json::from_slice::<serde::de::IgnoredAny>(bytes) {
+        Ok(_) => false,
+        Err(error) => error.is_eof(),
+    }
+}
+
+fn at(path: &Path, error: Error) -> Error {
+    error.while_doing(format_args!("manifest {}", path.display()))
+}
+
+pub(crate) fn to_model(wire: ManifestV4) -> std::result::Result<Manifest, wire::Reason> {
+    let metadata = &wire.launch_plan.0.metadata;
+    let authority = wire.agent_launch_authority.as_ref().map(|Object(authority)| authority);
+    let pane = [
+        wire.tmux.as_ref().and_then(|Object(tmux)| tmux.primary_pane_id.as_deref()),
+        authority.and_then(|authority| authority.primary_pane_id.as_deref()),
+        wire.backend_state.get("tmux_pane_id").and_then(Value::as_str),
+    ];
+    let joined = authority.and_then(|authority| authority.session_origin) == Some(Word(Origin::JoinedTmux))
+        || metadata.get("session_origin").and_then(Value::as_str) == Some("joined_tmux");
+    let provenance = wire.launch_policy_provenance.as_ref().or(wire.launch_plan.0.launch_policy_provenance.as_ref());
+    Ok(Manifest {
+        backend: wire.backend.0,
+        pane: pane.into_iter().flatten().find_map(PaneId::parse),
+        tmux_socket: socket(metadata.get(SOCKET_KEY))?,
+        joined,
+        tool_version: provenance.map(|Object(provenance)| provenance.detected_tool_version.clone()),
+        tool: wire.tool,
+        working_directory: wire.working_directory.into(),
+        generation: wire.registry_generation_id,
+        session_id: wire.runtime.0.session_id,
+        tmux_session: wire.tmux_session_name,
+    })
+}
+
+// A wrong socket must not pass for the default server: the same pane id is
+// somebody else's pane there.
+fn socket(value: Option<&Value>) -> std::result::Result<Option<PathBuf>, wire::Reason> {
+    let Some(value) = value else { return Ok(None) };
+    value
+        .as_str()
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .map(Some)
+        .ok_or_else(|| format!("launch_plan.metadata.{SOCKET_KEY} is {value}, which is not an absolute path"))
+}
