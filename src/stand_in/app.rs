@@ -414,7 +414,7 @@ impl App {
     }
 
     fn greet(&mut self) {
-        let about = "A stand-in for an agent: no account, no network, no cost. /help lists what it can play.";
+        let about = "A practice agent: no account, no cost. /help lists what it plays.";
         self.transcript.push(Entry::new(&self.name, Style::Bold).marked("◇ ", Style::Accent));
         self.transcript.push(Entry::new(about, Style::Dim));
         self.transcript.space();

@@ -26,7 +26,7 @@ This is what my screen looks like while I work:
 ╭──────────────────────────────╮
 │ ❯                            │
 ╰──────────────────────────────╯
-  working · esc interrupts
+  working · esc stops
 and this is what I ask before I run something:
 ╭─ Allow this command? ────────╮
 │   rm -r /                    │
@@ -35,7 +35,7 @@ and this is what I ask before I run something:
 │   2. Yes, always             │
 │   3. No                      │
 ╰──────────────────────────────╯
-  answer 1-3, or arrows and enter
+  answer 1-3 or enter
 None of it is real: I have finished.";
 
 /// One step of a turn.

@@ -325,7 +325,8 @@ fn a_name_cannot_steer_the_terminal() {
 #[test]
 fn screens() {
     for (name, size) in [("small", SMALL), ("usual", USUAL), ("large", LARGE)] {
-        let shots: [(&str, fn(&mut Session)); 8] = [
+        type Play = fn(&mut Session);
+        let shots: [(&str, Play); 8] = [
             ("ready", |_| {}),
             ("draft", |session| {
                 session

@@ -37,12 +37,12 @@ pub(super) fn live(app: &App) -> Vec<Line> {
                 let seconds = app.now.saturating_sub(turn.began).as_secs();
                 let working = Line::new("✶", Style::Warn).with(" Working", Style::Bold);
                 rows.push(working.with(format!(" ({seconds}s · esc to interrupt)"), Style::Dim));
-                composer(app, "working · esc interrupts · enter queues", &mut rows);
+                composer(app, "working · esc stops · enter queues", &mut rows);
             }
         }
         Phase::Idle => {
             rows.push(Line::default());
-            composer(app, "ready · enter sends · ctrl-j new line · /help", &mut rows);
+            composer(app, "ready · enter sends · /help · ctrl-j new line", &mut rows);
         }
     }
     rows
@@ -115,7 +115,7 @@ fn ask(question: &Question, columns: usize, rows: &mut Vec<Line>) {
         rows.push(boxed(row().with(mark, Style::Accent).with(format!("{}. {choice}", at + 1), style)));
     }
     rows.push(side('╰', "", '╯', columns, Style::Warn));
-    let footer = "  answer 1-3, or arrows and enter · esc denies";
+    let footer = "  answer 1-3 or enter · esc denies";
     rows.push(Line::new(text::fit(footer, columns), Style::Dim));
 }
 
