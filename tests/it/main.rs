@@ -1,1 +1,3 @@
 //! One test binary, so that nothing is forgotten.
+
+mod stand_in;
