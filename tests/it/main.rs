@@ -4,3 +4,4 @@
 
 mod mount;
 mod support;
+mod tidy;
