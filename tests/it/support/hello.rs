@@ -10,20 +10,20 @@ use fuser::{
 use std::os::fd::OwnedFd;
 
 /// The file's name.
-pub const NAME: &str = "hello";
+pub(crate) const NAME: &str = "hello";
 /// Its size in bytes.
-pub const SIZE: usize = 2048;
+pub(crate) const SIZE: usize = 2048;
 
 const FILE: INodeNo = INodeNo(2);
 const TTL: Duration = Duration::from_secs(1);
 
 /// Serves [`Hello`] on `connection` until it is unmounted.
-pub fn serve(connection: OwnedFd) -> std::io::Result<()> {
+pub(crate) fn serve(connection: OwnedFd) -> std::io::Result<()> {
     Session::from_fd(Hello, connection, SessionACL::Owner, Config::default())?.run()
 }
 
 /// A directory with one file.
-pub struct Hello;
+pub(crate) struct Hello;
 
 impl Hello {
     fn attr(ino: INodeNo) -> FileAttr {
@@ -63,7 +63,7 @@ impl Filesystem for Hello {
     }
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        reply.opened(FileHandle(0), FopenFlags::FOPEN_DIRECT_IO);
+        reply.opened(FileHandle(0), FopenFlags::empty());
     }
 
     fn read(
