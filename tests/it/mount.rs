@@ -1,113 +1,25 @@
 //! Our own mounting, with real mounts: as root and as an ordinary user.
 
+mod place;
+
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use tempfile::TempDir;
 use troop::error::Kind;
-use troop::fuse::mount::{Mounted, Mountpoint, troop_mounts, unmount_path};
-use troop::fuse::mountinfo::{self, MountEntry};
+use troop::fuse::mount::{Mountpoint, troop_mounts, unmount_path};
+
+use place::{Place, SERVE_AT};
 
 use crate::support::hello;
 use crate::support::skip::have_root;
 use crate::support::user::{USUAL_DEVICE, as_user};
-use crate::support::wait_until;
-
-const LIMIT: Duration = Duration::from_secs(10);
-
-/// A directory to mount on, in a directory of its own.
-struct Place {
-    dir: TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        let place = Self { dir: tempfile::Builder::new().prefix("troop-").tempdir().unwrap() };
-        fs::create_dir(place.path()).unwrap();
-        place
-    }
-
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("m \\040#")
-    }
-
-    fn mounts(&self) -> Vec<MountEntry> {
-        mountinfo::read().unwrap().into_iter().filter(|m| m.path == self.path()).collect()
-    }
-
-    fn types(&self) -> Vec<String> {
-        self.mounts().into_iter().map(|m| m.fs_type).collect()
-    }
-
-    #[track_caller]
-    fn serve(&self) -> Served {
-        let (mounted, connection) = Mountpoint::prepare(&self.path(), false).unwrap().mount().unwrap();
-        let session = std::thread::spawn(|| hello::serve(connection));
-        assert_eq!(fs::read(self.path().join(hello::NAME)).unwrap().len(), hello::SIZE);
-        Served { mounted, session }
-    }
-
-    /// A server in a process of its own, to be killed.
-    #[track_caller]
-    fn serve_in_child(&self) -> Child {
-        let child = Command::new("/proc/self/exe")
-            .args(["--ignored", "--exact", "mount::serve_until_unmounted"])
-            .env(SERVE_AT, self.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        wait_until("the child to serve", LIMIT, || fs::read(self.path().join(hello::NAME)));
-        child
-    }
-
-    fn leave_dead_mount(&self) {
-        let mut child = self.serve_in_child();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert_eq!(errno(fs::read_dir(self.path())), libc::ENOTCONN);
-    }
-
-    fn refusal(&self) -> (Kind, String) {
-        refusal(&self.path())
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // What a failed test left, and nothing but what is at the path of this test.
-        for _ in self.mounts() {
-            if umount2(&self.path(), MntFlags::MNT_DETACH).is_err() {
-                let _ = unmount_path(&self.path());
-            }
-        }
-    }
-}
-
-struct Served {
-    mounted: Mounted,
-    session: JoinHandle<std::io::Result<()>>,
-}
-
-impl Served {
-    #[track_caller]
-    fn end(self) {
-        self.mounted.unmount().unwrap();
-        self.session.join().unwrap().unwrap();
-    }
-}
-
-fn errno<T>(result: std::io::Result<T>) -> i32 {
-    result.err().and_then(|e| e.raw_os_error()).unwrap_or(0)
-}
 
 #[track_caller]
 fn refusal(path: &Path) -> (Kind, String) {
@@ -124,8 +36,6 @@ fn refused(path: &Path, kind: Kind, words: &str) {
 fn mount_tmpfs(path: &Path) {
     mount(Some("other"), path, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
 }
-
-const SERVE_AT: &str = "TROOP_TEST_SERVE_AT";
 
 #[test]
 #[ignore = "the server that other tests start and kill"]
@@ -188,7 +98,7 @@ fn an_ordinary_user_replaces_a_dead_mount() {
 fn a_dead_mount_is_found_through_a_link() {
     let place = Place::new();
     place.leave_dead_mount();
-    let link = place.dir.path().join("link");
+    let link = place.parent().join("link");
     symlink(place.path(), &link).unwrap();
     let mountpoint = Mountpoint::prepare(&link, false).unwrap();
     assert_eq!((mountpoint.path(), place.mounts()), (place.path().as_path(), vec![]));
@@ -220,7 +130,7 @@ fn a_dead_mount_of_another_user_stays() {
     let data = format!("fd={},rootmode=40000,user_id=65534,group_id=0", std::os::fd::AsRawFd::as_raw_fd(&device));
     mount(Some("troop"), &place.path(), Some("fuse.troop"), MsFlags::empty(), Some(data.as_str())).unwrap();
     drop(device);
-    let (kind, sentence) = place.refusal();
+    let (kind, sentence) = refusal(&place.path());
     assert!(kind == Kind::Busy && sentence.contains("the troop of user 65534"), "{sentence}");
     assert_eq!(place.types(), ["fuse.troop"]);
     // Asked for by its path, root takes it away.
@@ -249,7 +159,7 @@ fn a_user_cannot_unmount_the_troop_of_root() {
 fn a_live_troop_is_refused_and_says_how_to_end_it() {
     let place = Place::new();
     let served = place.serve();
-    let (kind, sentence) = place.refusal();
+    let (kind, sentence) = refusal(&place.path());
     assert_eq!(kind, Kind::Busy);
     assert!(sentence.contains("already mounted") && sentence.contains("`troop umount /"), "{sentence}");
     served.end();
@@ -262,7 +172,7 @@ fn a_hung_troop_is_refused_in_time() {
     let pid = Pid::from_raw(child.id().cast_signed());
     kill(pid, Signal::SIGSTOP).unwrap();
     waitpid(pid, Some(WaitPidFlag::WUNTRACED)).unwrap();
-    let (kind, sentence) = place.refusal();
+    let (kind, sentence) = refusal(&place.path());
     unmount_path(&place.path()).unwrap();
     kill(pid, Signal::SIGCONT).unwrap();
     child.wait().unwrap();
@@ -352,7 +262,7 @@ fn a_mount_never_served_is_taken_away() {
 #[test]
 fn bad_places_are_refused_with_what_to_do() {
     let place = Place::new();
-    let dir = place.dir.path();
+    let dir = place.parent();
     refused(&dir.join("absent"), Kind::NotFound, "create it with `mkdir /");
     refused(&dir.join("no/parent"), Kind::NotFound, "there is no directory");
     fs::write(dir.join("file"), "").unwrap();
@@ -367,11 +277,11 @@ fn bad_places_are_refused_with_what_to_do() {
 #[test]
 fn creates_its_directory_when_asked() {
     let place = Place::new();
-    let path = place.dir.path().join("new");
+    let path = place.parent().join("new");
     Mountpoint::prepare(&path, true).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o700);
     Mountpoint::prepare(&path, true).unwrap();
-    let error = Mountpoint::prepare(&place.dir.path().join("a/b"), true).unwrap_err();
+    let error = Mountpoint::prepare(&place.parent().join("a/b"), true).unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
 }
 
@@ -393,7 +303,7 @@ fn a_user_is_told_about_the_device() {
         if File::options().read(true).write(true).open("/dev/fuse").is_ok() {
             return crate::support::skip::skip("/dev/fuse can be opened");
         }
-        refused(Place::new().dir.path(), Kind::Unavailable, "`sudo chmod 666 /dev/fuse`");
+        refused(Place::new().parent(), Kind::Unavailable, "`sudo chmod 666 /dev/fuse`");
     });
 }
 

@@ -3,12 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::leaks;
-use super::wait::wait_until;
 
 /// How long what was started in a sandbox may take to end after its tmux server.
 const END_LIMIT: Duration = Duration::from_secs(5);
@@ -107,18 +108,19 @@ impl Sandbox {
         }
     }
 
+    /// Kills what is left, each by its pid, until nothing is: a process may start another in between.
     fn end_processes(&self) {
-        let mut killed = Vec::new();
-        wait_until("the processes of a sandbox to end", END_LIMIT, || {
-            let left = leaks::processes_in(self.path());
-            for process in &left {
-                if !killed.contains(&process.pid) {
-                    killed.push(process.pid);
-                    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.pid), nix::sys::signal::SIGKILL);
-                }
+        let deadline = Instant::now() + END_LIMIT;
+        let mut left = leaks::processes_in(self.path());
+        while !left.is_empty() && Instant::now() < deadline {
+            for process in left {
+                let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
             }
-            if left.is_empty() { Ok(()) } else { Err(left) }
-        });
+            std::thread::sleep(Duration::from_millis(5));
+            left = leaks::processes_in(self.path());
+        }
+        // A second panic would end the whole test program and hide the first.
+        assert!(left.is_empty() || std::thread::panicking(), "these did not end within {END_LIMIT:?}: {left:?}");
     }
 }
 
@@ -135,4 +137,30 @@ impl Drop for Sandbox {
 /// The program under test.
 pub fn troop_bin() -> PathBuf {
     std::env::var_os(TROOP_BIN).map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_troop")), PathBuf::from)
+}
+
+#[test]
+fn what_is_started_in_it_ends_with_it() {
+    let sandbox = Sandbox::new();
+    let root = sandbox.path().to_owned();
+    // A pane that survives the hangup of its terminal, and one that does not.
+    for pane in ["trap '' HUP TERM; echo $$ > pid; while :; do sleep 60; done", "sleep 60"] {
+        let status = sandbox.tmux(["new-session", "-d", pane]).status().unwrap();
+        assert!(status.success());
+    }
+    super::wait_until("the pane to run", END_LIMIT, || std::fs::read_to_string(sandbox.work().join("pid")));
+    assert!(leaks::processes_in(&root).len() >= 3, "{:?}", leaks::processes_in(&root));
+    drop(sandbox);
+    assert!(leaks::processes_in(&root).is_empty(), "{:?}", leaks::processes_in(&root));
+    assert!(!root.exists());
+}
+
+#[test]
+fn nothing_is_inherited() {
+    let output = Sandbox::new().command("env").output().unwrap();
+    let names: Vec<_> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|l| l.split('=').next().unwrap().to_owned()).collect();
+    let foreign: Vec<_> =
+        names.iter().filter(|name| name.starts_with("CARGO") || *name == "TMUX" || *name == "USER").collect();
+    assert!(names.contains(&"TROOP_HOME".to_owned()) && foreign.is_empty(), "{names:?}");
 }
