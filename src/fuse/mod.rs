@@ -1,6 +1,75 @@
-//! Kernel requests to `tree` and `port`, errors to errno.
+//! The kernel's side of the tree: our own mount, and its requests answered from
+//! `tree` and `port`.
 
 mod errno;
 mod filesystem;
 mod handle;
 mod invalidate;
+pub mod mount;
+pub mod mountinfo;
+
+use crate::error::{Error, Result};
+use crate::port::Port;
+use filesystem::TreeFs;
+use mount::{Mounted, Mountpoint};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// How many threads answer the kernel: one is fastest for one reader, a second
+/// keeps the others from waiting behind it (fuse-and-tmux, section 1.1).
+const THREADS: usize = 2;
+/// How long unmounting waits for the last answers.
+const END_LIMIT: Duration = Duration::from_secs(2);
+
+/// A mount that is being served.
+pub struct Served {
+    mounted: Mounted,
+    ended: Arc<AtomicBool>,
+    done: std::sync::mpsc::Receiver<()>,
+}
+
+/// Mounts and serves the tree of `port`. `on_end` is called once, from another
+/// thread, when the mount has ended, whoever ended it.
+pub fn serve(mountpoint: Mountpoint, port: &Port, on_end: impl FnOnce() + Send + 'static) -> Result<Served> {
+    let (mounted, connection) = mountpoint.mount()?;
+    let mut config = fuser::Config::default();
+    config.n_threads = Some(THREADS);
+    let session = fuser::Session::from_fd(TreeFs::new(port.clone(), SystemTime::now()), connection, fuser::SessionACL::Owner, config)
+        .map_err(|error| Error::io("cannot talk to the kernel about the mount", &error))?;
+    let notifier = session.notifier();
+    let ended = Arc::new(AtomicBool::new(false));
+    let (finished, done) = std::sync::mpsc::channel();
+    let failed = |error| Error::io("cannot start a thread for the mount", &error);
+    {
+        let (port, ended) = (port.clone(), ended.clone());
+        let thread = std::thread::Builder::new().name("troop-notify".to_owned());
+        thread.spawn(move || invalidate::run(&port, &notifier, &ended)).map_err(failed)?;
+    }
+    {
+        let ended = ended.clone();
+        let thread = std::thread::Builder::new().name("troop-fuse".to_owned());
+        let serve = move || {
+            if let Err(error) = session.run() {
+                tracing::debug!(%error, "the FUSE session ended with an error");
+            }
+            ended.store(true, Ordering::Relaxed);
+            let _ = finished.send(());
+            on_end();
+        };
+        thread.spawn(serve).map_err(failed)?;
+    }
+    Ok(Served { mounted, ended, done })
+}
+
+impl Served {
+    /// Takes the mount away, if it is still ours, and waits a little for its last answers.
+    pub fn unmount(self) -> Result<()> {
+        if !self.ended.load(Ordering::Relaxed) {
+            self.mounted.unmount()?;
+        }
+        // A file that somebody keeps open keeps the connection open; the program's end closes it.
+        let _ = self.done.recv_timeout(END_LIMIT);
+        Ok(())
+    }
+}

@@ -1,3 +1,8 @@
 //! One test binary, so that nothing is forgotten.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+#![allow(unreachable_pub, reason = "a binary has no outside; `pub` says what a module offers the others")]
 
+mod mount;
 mod stand_in;
+mod support;
+mod tidy;
