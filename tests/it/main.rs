@@ -3,6 +3,9 @@
 #![allow(unreachable_pub, reason = "a binary has no outside; `pub` says what a module offers the others")]
 
 mod mount;
+mod real_gemini;
+mod real_houmao;
+mod real_support;
 mod stand_in;
 mod support;
 mod tidy;
