@@ -1,18 +1,73 @@
-//! The command line.
+//! The command line: parse, call, report. Every verb works without a mount, on
+//! the same registry and with the same engine.
 
+mod agents;
+mod args;
+mod context;
+mod doctor;
+mod exit;
+mod list;
+mod mount;
+mod signals;
+
+use crate::error::Result;
 use crate::stand_in;
-use clap::Parser;
-
-#[derive(Parser)]
-#[command(name = "troop", version)]
-enum Command {
-    /// Run the stand-in, a small interactive agent that needs no account
-    StandIn(stand_in::Args),
-}
+use args::{Args, Command};
+use clap::{CommandFactory, Parser};
+use std::io::Write;
+use std::process::ExitCode;
 
 /// Runs the program.
-pub fn main() -> std::process::ExitCode {
-    match Command::parse() {
-        Command::StandIn(args) => stand_in::run(args.into()),
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    match args.command {
+        Command::StandIn(options) => stand_in::run(options.into()),
+        Command::Doctor { json } => report(doctor::run(&args.common, json)),
+        command => report(run(&args.common, command).map(|()| ExitCode::SUCCESS)),
     }
+}
+
+fn run(common: &args::Common, command: Command) -> Result<()> {
+    match command {
+        Command::Mount(options) => mount::mount(common, &options),
+        Command::Umount { path } => mount::umount(path.as_deref()),
+        Command::Launch(options) => agents::launch(common, options),
+        Command::List { all, json } => list::run(common, all, json),
+        Command::Prompt { name, text } => agents::prompt(common, &name, &text),
+        Command::Interrupt { name } => agents::interrupt(common, &name),
+        Command::Stop { names, force } => agents::stop(common, &names, force),
+        Command::Retire { names } => agents::retire(common, &names),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "troop", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Man => print(|out| clap_mangen::Man::new(Args::command()).render(out)),
+        Command::Doctor { .. } | Command::StandIn(_) => Ok(()),
+    }
+}
+
+fn report(result: Result<ExitCode>) -> ExitCode {
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            say(&format!("troop: {error}"));
+            exit::code(error.kind())
+        }
+    }
+}
+
+/// Writes to standard output; a reader that has gone away is not a failure.
+fn print(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(crate::Error::io("cannot write to standard output", &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Tells the person, on standard error, if there is one.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

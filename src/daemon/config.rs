@@ -8,8 +8,22 @@ use std::path::{Path, PathBuf};
 /// The variables every agent is given, when the launching process has them. What
 /// a tool needs beside them is named in its definition; nothing else passes.
 const PASSED: &[&str] = &[
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
-    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
 ];
 /// The largest tool definition that is read, in bytes.
 const MAX_TOOL_BYTES: u64 = 1 << 20;
@@ -80,8 +94,11 @@ pub fn environment(environment: &[(String, String)], tool: &crate::tool::Tool) -
 pub fn tool_overrides(dir: &Path) -> (Vec<(String, String)>, Vec<crate::Error>) {
     let (mut texts, mut errors) = (Vec::new(), Vec::new());
     let Ok(entries) = std::fs::read_dir(dir) else { return (texts, errors) };
-    let mut paths: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+    let mut paths: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
     paths.sort();
     for path in paths.into_iter().take(MAX_TOOLS) {
         let read = std::fs::metadata(&path).and_then(|meta| {
@@ -92,7 +109,9 @@ pub fn tool_overrides(dir: &Path) -> (Vec<(String, String)>, Vec<crate::Error>) 
         });
         match read {
             Ok(text) => texts.push((path.display().to_string(), text)),
-            Err(error) => errors.push(crate::Error::io(format!("cannot read the tool definition {}", path.display()), &error)),
+            Err(error) => {
+                errors.push(crate::Error::io(format!("cannot read the tool definition {}", path.display()), &error))
+            }
         }
     }
     (texts, errors)

@@ -48,7 +48,10 @@ impl Hands {
         alive(target, &look)?;
         let reading = read(&target.tool, &Terminal::Seen(Box::new(look)));
         if let Some((Shows::Ready | Shows::Draft, _)) = reading.matched {
-            return Err(Error::new(Kind::Busy, format!("{} is not working, so there is nothing to interrupt", target.name)));
+            return Err(Error::new(
+                Kind::Busy,
+                format!("{} is not working, so there is nothing to interrupt", target.name),
+            ));
         }
         link.client.keys(&link.pane, &[key]).await
     }
@@ -68,7 +71,10 @@ impl Hands {
             let lock = AgentLock::acquire(&root, LOCK_LIMIT)?;
             match registry.read(&id)? {
                 Some(entry) if entry.record.generation == generation => Ok(lock),
-                _ => Err(Error::new(Kind::Gone, format!("{name} has been launched anew or removed; look at it before trying again"))),
+                _ => Err(Error::new(
+                    Kind::Gone,
+                    format!("{name} has been launched anew or removed; look at it before trying again"),
+                )),
             }
         });
         let lock = locked.await.map_err(|_| Error::new(Kind::Io, "the work was cut off"))??;
@@ -81,16 +87,24 @@ impl Hands {
         alive(target, look)?;
         let refuse = |sentence: String| Err(Error::new(Kind::Busy, sentence));
         if look.pane.input_off {
-            return refuse(format!("input to the pane of {name} is switched off; switch it on with tmux select-pane -e"));
+            return refuse(format!(
+                "input to the pane of {name} is switched off; switch it on with tmux select-pane -e"
+            ));
         }
         let reading = read(&target.tool, &Terminal::Seen(Box::new(look.clone())));
         match reading.matched {
             Some((Shows::Ready, _)) => Ok(()),
-            Some((Shows::Draft, _)) => refuse(format!("{name} has unsent text in its composer; send or clear it first")),
+            Some((Shows::Draft, _)) => {
+                refuse(format!("{name} has unsent text in its composer; send or clear it first"))
+            }
             Some((Shows::Active, _)) => refuse(format!("{name} has begun to work; wait until its status is ready")),
-            Some((Shows::Blocked, _)) => refuse(format!("{name} is asking a question; answer it first (see its screen)")),
+            Some((Shows::Blocked, _)) => {
+                refuse(format!("{name} is asking a question; answer it first (see its screen)"))
+            }
             Some((Shows::Starting, _)) => refuse(format!("{name} is still starting; wait until its status is ready")),
-            None if reading.has_rules => refuse(format!("the screen of {name} does not show a composer; look at its screen")),
+            None if reading.has_rules => {
+                refuse(format!("the screen of {name} does not show a composer; look at its screen"))
+            }
             None => Ok(()),
         }
     }

@@ -62,7 +62,12 @@ pub(super) enum Job {
 
 impl Job {
     /// The job of an effect, or none when the loop itself does it. `target` finds an agent.
-    pub(super) fn of(effect: Effect, prompt_id: &str, target: impl Fn(&crate::model::AgentId) -> Option<Target>, tool: impl Fn(&str) -> Arc<Tool>) -> Option<Self> {
+    pub(super) fn of(
+        effect: Effect,
+        prompt_id: &str,
+        target: impl Fn(&crate::model::AgentId) -> Option<Target>,
+        tool: impl Fn(&str) -> Arc<Tool>,
+    ) -> Option<Self> {
         Some(match effect {
             Effect::Deliver { agent, text } => Self::Deliver(target(&agent)?, prompt_id.to_owned(), text),
             Effect::Interrupt { agent } => Self::Interrupt(target(&agent)?),
@@ -112,7 +117,9 @@ impl Hands {
                 let delivered = self.deliver(&target, &text).await;
                 let (fact, kind) = match &delivered {
                     Ok(at) => (Fact::Submitted(id, *at), EventKind::Delivered { prompt_id }),
-                    Err(error) => (Fact::Undelivered(id), EventKind::Undelivered { prompt_id, error: error.to_string() }),
+                    Err(error) => {
+                        (Fact::Undelivered(id), EventKind::Undelivered { prompt_id, error: error.to_string() })
+                    }
                 };
                 self.tell(Event::Fact(fact)).await;
                 self.note(&target, actor, kind).await;
@@ -156,7 +163,14 @@ impl Hands {
     }
 
     /// Notes `kind` when it was done, and the failure when it was not.
-    async fn done(&self, target: &Target, what: &str, actor: &Actor, result: Result<()>, kind: EventKind) -> Result<()> {
+    async fn done(
+        &self,
+        target: &Target,
+        what: &str,
+        actor: &Actor,
+        result: Result<()>,
+        kind: EventKind,
+    ) -> Result<()> {
         if result.is_ok() {
             self.note(target, actor, kind).await;
         }

@@ -64,12 +64,20 @@ impl Journals {
     }
 
     /// Writes down what happened, and gives everything that is new in the journal.
-    pub(super) fn write(&mut self, record: &Record, actor: Actor, kind: EventKind, now: Timestamp, watch: Option<&Watch>) -> Vec<Event> {
+    pub(super) fn write(
+        &mut self,
+        record: &Record,
+        actor: Actor,
+        kind: EventKind,
+        now: Timestamp,
+        watch: Option<&Watch>,
+    ) -> Vec<Event> {
         let mut events = self.meet(record, watch);
         let Some(open) = self.open.get_mut(&record.id) else { return events };
         let existed = open.journal.is_some();
         open.open();
-        if !existed && open.journal.is_some()
+        if !existed
+            && open.journal.is_some()
             && let Some(watch) = watch
         {
             let _ = watch.also(&open.dir);

@@ -35,7 +35,9 @@ impl Hands {
         let root = self.settings.roots.session_root(backend, &session_id);
         let session = names::tmux_session_name(&name, now.as_millisecond());
         let home_variable = tool.home_env.clone().unwrap_or_else(|| "HOME".to_owned());
-        let variable = |wanted: &str| self.settings.environment.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+        let variable = |wanted: &str| {
+            self.settings.environment.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
+        };
         let home_path = variable(&home_variable).or_else(|| variable("HOME")).unwrap_or_else(|| "/".to_owned());
         let socket = &self.settings.socket;
         let record = Record {
@@ -86,7 +88,12 @@ impl Hands {
             })
         };
         saved.await?;
-        self.tell(Event::Note((record.id.clone(), actor, EventKind::Launched { tool: order.tool, session: session.clone() }))).await;
+        self.tell(Event::Note((
+            record.id.clone(),
+            actor,
+            EventKind::Launched { tool: order.tool, session: session.clone() },
+        )))
+        .await;
         let new = NewSession {
             name: session,
             window_name: launch::WINDOW_NAME.to_owned(),
@@ -116,19 +123,27 @@ impl Hands {
 
     /// The command line with our own path filled in and the program found.
     fn resolve_argv(&self, order: &LaunchOrder) -> Result<Vec<String>> {
-        let ourselves = std::env::current_exe().map_err(|error| Error::io("cannot find this program's own path", &error))?;
-        let mut argv: Vec<String> = order.argv.iter().map(|word| word.replace(OURSELVES, &ourselves.to_string_lossy())).collect();
+        let ourselves =
+            std::env::current_exe().map_err(|error| Error::io("cannot find this program's own path", &error))?;
+        let mut argv: Vec<String> =
+            order.argv.iter().map(|word| word.replace(OURSELVES, &ourselves.to_string_lossy())).collect();
         let program = argv.first().cloned().unwrap_or_default();
         let path = self.settings.environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
         let found = if program.contains('/') {
             Some(order.cwd.join(&program)).filter(|path| is_program(path))
         } else {
-            path.split(':').filter(|dir| !dir.is_empty()).map(|dir| Path::new(dir).join(&program)).find(|path| is_program(path))
+            path.split(':')
+                .filter(|dir| !dir.is_empty())
+                .map(|dir| Path::new(dir).join(&program))
+                .find(|path| is_program(path))
         };
         let Some(found) = found else {
             return Err(Error::new(
                 Kind::NotFound,
-                format!("there is no program {program:?} for the tool {}; install it, or give its path after --", order.tool),
+                format!(
+                    "there is no program {program:?} for the tool {}; install it, or give its path after --",
+                    order.tool
+                ),
             ));
         };
         argv[0] = found.to_string_lossy().into_owned();
@@ -139,7 +154,10 @@ impl Hands {
         if self.settings.mountpoint.as_ref().is_some_and(|mount| cwd.starts_with(mount)) {
             return Err(Error::new(
                 Kind::Invalid,
-                format!("{} is inside the mount; an agent cannot work there, choose a directory on disk", cwd.display()),
+                format!(
+                    "{} is inside the mount; an agent cannot work there, choose a directory on disk",
+                    cwd.display()
+                ),
             ));
         }
         if !cwd.is_dir() {

@@ -14,7 +14,7 @@ mod run;
 mod stop;
 mod survey;
 
-pub use config::{Settings, Scope, environment, tool_overrides};
+pub use config::{Scope, Settings, environment, tool_overrides};
 
 use crate::error::{Error, Kind, Result};
 use crate::port::{self, Port};

@@ -19,6 +19,8 @@ const SCROLLBACK_GAP: Duration = Duration::from_secs(1);
 const SCROLLBACK_LINES: u32 = 2000;
 /// How long to wait before a failed look is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often to look whether tmux has noticed the end of a pane's process.
+const ENDING_RETRY: Duration = Duration::from_millis(100);
 /// The most tmux events that wait for an observer.
 const MAX_TMUX_EVENTS: usize = 64;
 
@@ -82,15 +84,20 @@ async fn connect(watched: &Watched) -> crate::Result<Fresh> {
 async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
     let (client, pane) = (fresh.link.client.clone(), fresh.link.pane.clone());
     let mut scrollback = Scrollback::default();
-    let mut root: Option<(i32, u64)> = None;
     loop {
         let looked_at = Instant::now();
+        let (root, ending);
         match look(&client, &pane).await {
             Ok(look) => {
-                root = look.programs.all.first().filter(|_| !look.pane.dead).map(|first| (first.pid, first.start_time));
+                root = look.programs.all.first().map(|first| (first.pid, first.start_time));
+                ending = root.is_none() && !look.pane.dead;
                 scrollback.seen(look.pane.history);
                 let terminal = Terminal::Seen(Box::new(look));
-                if events.send(Event::Looked { agent: watched.agent.clone(), serial: watched.serial, terminal }).await.is_err() {
+                if events
+                    .send(Event::Looked { agent: watched.agent.clone(), serial: watched.serial, terminal })
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -98,7 +105,8 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
             Err(error) if error.kind() == Kind::Gone || !client.is_open() => return,
             Err(error) => {
                 let terminal = Terminal::Failed(error.to_string());
-                let _ = events.send(Event::Looked { agent: watched.agent.clone(), serial: watched.serial, terminal }).await;
+                let _ =
+                    events.send(Event::Looked { agent: watched.agent.clone(), serial: watched.serial, terminal }).await;
                 sleep(RETRY).await;
                 continue;
             }
@@ -116,10 +124,9 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
                     Some(What::Dirty(_)) => {}
                     Some(What::Windows) => break,
                 },
-                () = ended(root), if root.is_some() => {
-                    root = None;
-                    break;
-                }
+                () = ended(root), if root.is_some() => break,
+                // The process has ended and tmux has not noticed yet; nothing announces that it has.
+                () = sleep(ENDING_RETRY), if ending => break,
                 () = scrollback.due(), if scrollback.pending() => {
                     scrollback.read();
                     if let Ok(text) = client.scrollback(&pane, SCROLLBACK_LINES).await {
@@ -135,7 +142,8 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
 /// One look: tmux's facts and screen in one step, then the programs behind them.
 pub(super) async fn look(client: &Client, pane: &PaneId) -> crate::Result<Look> {
     let frame = client.frame(pane).await?;
-    let programs = if frame.pane.dead { Programs::default() } else { process::programs(frame.pane.pid).unwrap_or_default() };
+    let programs =
+        if frame.pane.dead { Programs::default() } else { process::programs(frame.pane.pid).unwrap_or_default() };
     Ok(Look { pane: frame.pane, screen: frame.screen, programs })
 }
 

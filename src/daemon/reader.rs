@@ -21,7 +21,9 @@ pub(super) async fn run(registry: Arc<Registry>, mut changes: mpsc::Receiver<Cha
             }
         }
         let registry = registry.clone();
-        let read = tokio::task::spawn_blocking(move || batch.into_iter().flat_map(|change| read(&registry, change)).collect::<Vec<_>>());
+        let read = tokio::task::spawn_blocking(move || {
+            batch.into_iter().flat_map(|change| read(&registry, change)).collect::<Vec<_>>()
+        });
         for event in read.await.unwrap_or_default() {
             if events.send(event).await.is_err() {
                 return;

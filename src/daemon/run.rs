@@ -119,8 +119,10 @@ impl Loop {
         // Watched before it is read, so that nothing falls in between.
         let watch = {
             let changes = changes.clone();
-            let roots: Vec<PathBuf> =
-                [Some(settings.roots.registry.clone()), settings.roots.legacy_registry.clone()].into_iter().flatten().collect();
+            let roots: Vec<PathBuf> = [Some(settings.roots.registry.clone()), settings.roots.legacy_registry.clone()]
+                .into_iter()
+                .flatten()
+                .collect();
             Watch::start(&roots, move |change| drop(changes.blocking_send(change)))
         };
         let watch = watch.inspect_err(|error| tracing::warn!(%error, "records are not watched")).ok();
@@ -158,7 +160,8 @@ impl Loop {
             }
             Event::Missing(id) => self.lose(&id, now),
             Event::Scanned { present, oddities } => {
-                let lost: Vec<AgentId> = self.world.agents.keys().filter(|id| !present.contains(*id)).cloned().collect();
+                let lost: Vec<AgentId> =
+                    self.world.agents.keys().filter(|id| !present.contains(*id)).cloned().collect();
                 for id in lost {
                     self.lose(&id, now);
                 }
@@ -238,7 +241,12 @@ impl Loop {
                 Effect::Rescan => self.rescan(),
                 _ => {}
             }
-            jobs.extend(Job::of(effect, &id, |id| self.target(id), |tool| self.world.tools.get_or_generic(tool).clone()));
+            jobs.extend(Job::of(
+                effect,
+                &id,
+                |id| self.target(id),
+                |tool| self.world.tools.get_or_generic(tool).clone(),
+            ));
         }
         let waits = match until {
             Until::Accepted => {
@@ -311,7 +319,9 @@ impl Loop {
         };
         let socket = self.socket_of(agent.manifest.as_ref().ok().and_then(|manifest| manifest.tmux_socket.as_deref()));
         let fits = |observer: &Observer| {
-            observer.session == *session && observer.generation == agent.record.generation && observer.socket.path() == socket.path()
+            observer.session == *session
+                && observer.generation == agent.record.generation
+                && observer.socket.path() == socket.path()
         };
         if !self.observers.get(id).is_some_and(fits) {
             self.last_serial += 1;
@@ -460,7 +470,11 @@ impl Loop {
     fn schedule_survey(&mut self, now: Timestamp) {
         let mut wait = IDLE;
         for (id, observer) in self.observers.iter().filter(|(_, observer)| observer.task.is_none()) {
-            let starting = self.world.agents.get(id).is_some_and(|agent| agent.status() == crate::model::Status::Starting && agent.is_live(now));
+            let starting = self
+                .world
+                .agents
+                .get(id)
+                .is_some_and(|agent| agent.status() == crate::model::Status::Starting && agent.is_live(now));
             if starting {
                 wait = wait.min(STARTING_RETRY);
             } else if self.client_on(observer.socket.path()).is_none() && observer.socket.path().exists() {
@@ -476,9 +490,10 @@ impl Loop {
 
     fn next_wake(&self) -> Instant {
         let now = Timestamp::now();
-        let world = self.world.deadline().map_or(IDLE, |at| {
-            Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).min(IDLE)
-        });
+        let world = self
+            .world
+            .deadline()
+            .map_or(IDLE, |at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).min(IDLE));
         (Instant::now() + world).min(self.next_survey)
     }
 

@@ -48,7 +48,8 @@ impl Hands {
         target: &Target,
         change: impl FnOnce(&crate::store::Registry, &crate::model::AgentId, &str) -> Result<()> + Send + 'static,
     ) -> Result<()> {
-        let (registry, id, generation) = (self.registry.clone(), target.record.id.clone(), target.record.generation.clone());
+        let (registry, id, generation) =
+            (self.registry.clone(), target.record.id.clone(), target.record.generation.clone());
         tokio::task::spawn_blocking(move || change(&registry, &id, &generation))
             .await
             .map_err(|_| Error::new(Kind::Io, "the work was cut off"))?

@@ -35,8 +35,13 @@ pub fn serve(mountpoint: Mountpoint, port: &Port, on_end: impl FnOnce() + Send +
     let (mounted, connection) = mountpoint.mount()?;
     let mut config = fuser::Config::default();
     config.n_threads = Some(THREADS);
-    let session = fuser::Session::from_fd(TreeFs::new(port.clone(), SystemTime::now()), connection, fuser::SessionACL::Owner, config)
-        .map_err(|error| Error::io("cannot talk to the kernel about the mount", &error))?;
+    let session = fuser::Session::from_fd(
+        TreeFs::new(port.clone(), SystemTime::now()),
+        connection,
+        fuser::SessionACL::Owner,
+        config,
+    )
+    .map_err(|error| Error::io("cannot talk to the kernel about the mount", &error))?;
     let notifier = session.notifier();
     let ended = Arc::new(AtomicBool::new(false));
     let (finished, done) = std::sync::mpsc::channel();

@@ -1,4 +1,11 @@
-//! tmp
-pub fn was_signalled(_pid: u32) -> bool {
-    false
-}
+//! What `/proc` says of a pane's programs: which there are, which of them own the
+//! keyboard, and when one ends.
+//!
+//! A process that vanishes while it is looked at is an absence, never an error.
+
+mod ended;
+mod stat;
+mod walk;
+
+pub use ended::ended;
+pub use walk::{MAX_ARGV_BYTES, MAX_PROCESSES, programs, start_time, was_signalled};

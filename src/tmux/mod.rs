@@ -1,1 +1,27 @@
-//! Not written yet.
+//! A tmux server: a pure parser of control mode, a client of one session, and
+//! the few operations that agents need.
+//!
+//! Commands go over a [`Client`]'s connection and never by starting a program:
+//! a short-lived client costs twenty times as much, and the server tells every
+//! control client about it. The two exceptions ([`Socket::sessions`] and
+//! [`version`]) are for the time before there is a connection.
+
+mod client;
+mod connection;
+mod event;
+mod frame;
+mod input;
+mod key;
+pub mod protocol;
+mod quote;
+mod session;
+mod socket;
+
+pub use client::Client;
+pub use event::{ClientId, Event, What};
+pub use frame::{Frame, MAX_SCROLLBACK_LINES};
+pub use input::MAX_KEYS;
+pub use key::Key;
+pub use quote::{literal_format, quote};
+pub use session::{Created, MAX_SIDE, NewSession, PanePlace, SessionInfo};
+pub use socket::{Socket, version};

@@ -4,7 +4,7 @@ use super::table::{AGENT, Form, ROOT};
 use std::fmt::Write;
 
 /// The text of `<mount>/README`.
-pub fn readme() -> String {
+pub(super) fn readme() -> String {
     let mut text = String::from(
         "troop: every live AI agent is a directory here. Reading a file never disturbs an\n\
          agent; writing one is how you talk to it.\n\n\

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// `state.json` is padded to a multiple of this, because `fstat` carries no
 /// handle: a reader that trusts the size must not cut a document that has grown
 /// a little between open and stat (fuse-and-tmux, D5).
-pub const STATE_QUANTUM: usize = 512;
+const STATE_QUANTUM: usize = 512;
 
 /// What one open of a file reads.
 #[derive(Debug, Clone)]

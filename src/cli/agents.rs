@@ -1,0 +1,83 @@
+//! The commands that act on agents.
+
+use super::args::{Common, Launch};
+use super::context::{Context, actor};
+use crate::command::{self, Command, Draft, MAX_PROMPT_BYTES, Verb};
+use crate::daemon::Scope;
+use crate::error::{Error, Result};
+use crate::model::AgentName;
+use crate::port::Until;
+use std::io::Read;
+use std::time::Duration;
+
+/// How long a command waits for what it asked for.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// `troop launch`
+pub(super) fn launch(common: &Common, options: Launch) -> Result<()> {
+    let name = AgentName::new(&options.name)?;
+    let context = Context::new(common)?;
+    let cwd = match options.cwd {
+        Some(dir) => {
+            std::path::absolute(&dir).map_err(|error| Error::io(format!("cannot use {}", dir.display()), &error))?
+        }
+        None => context.settings.default_cwd.clone(),
+    };
+    let daemon = context.start(Scope::Records)?;
+    let launch = command::Launch { name, tool: Some(options.tool), cwd: Some(cwd), argv: options.argv };
+    daemon.port().call(Command::launch(launch), actor(), Until::Done, LIMIT)
+}
+
+/// `troop prompt`
+pub(super) fn prompt(common: &Common, name: &str, words: &[String]) -> Result<()> {
+    let mut draft = Draft::default();
+    if words.is_empty() {
+        let mut bytes = Vec::new();
+        // One byte more than the limit is enough to be refused for it.
+        let read = std::io::stdin().lock().take(MAX_PROMPT_BYTES as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| Error::io("cannot read the prompt from standard input", &error))?;
+        draft.push(&bytes)?;
+    } else {
+        draft.push(words.join(" ").as_bytes())?;
+    }
+    let text = draft.finish()?;
+    let (daemon, agent, view) = Context::new(common)?.one(name)?;
+    view.may_prompt()?;
+    daemon.port().call(Command::Prompt { agent, text }, actor(), Until::Done, LIMIT)
+}
+
+/// `troop interrupt`
+pub(super) fn interrupt(common: &Common, name: &str) -> Result<()> {
+    control(common, name, Verb::Interrupt)
+}
+
+/// `troop stop`: every one that can be, then the first reason why one could not.
+pub(super) fn stop(common: &Common, names: &[String], force: bool) -> Result<()> {
+    each(names, |name| control(common, name, Verb::Stop { force }))
+}
+
+/// `troop retire`
+pub(super) fn retire(common: &Common, names: &[String]) -> Result<()> {
+    each(names, |name| {
+        let (daemon, agent, _) = Context::new(common)?.one(name)?;
+        daemon.port().call(Command::Retire { agent }, actor(), Until::Done, LIMIT)
+    })
+}
+
+fn control(common: &Common, name: &str, verb: Verb) -> Result<()> {
+    let (daemon, agent, _) = Context::new(common)?.one(name)?;
+    daemon.port().call(Command::Control { agent, verbs: vec![verb] }, actor(), Until::Done, LIMIT)
+}
+
+fn each(names: &[String], mut act: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    let mut first = Ok(());
+    for name in names {
+        let done = act(name);
+        match (&first, done) {
+            (Ok(()), failed @ Err(_)) => first = failed,
+            (Err(_), Err(error)) => super::say(&format!("troop: {error}")),
+            (_, Ok(())) => {}
+        }
+    }
+    first
+}

@@ -1,0 +1,134 @@
+//! What can be typed.
+
+use crate::stand_in;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Live AI agents as files
+///
+/// troop mounts every coding agent that runs in tmux as a directory with its
+/// status, its screen, its history, and a file to write prompts into.
+#[derive(Debug, Parser)]
+#[command(name = "troop", version, propagate_version = true, after_help = EXIT_CODES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  something failed: reading, writing, a time limit, a file that cannot be understood
+  2  wrong usage: unknown option or verb, a bad name, bad text, an ambiguous name
+  3  no such agent, tool, program or directory
+  4  not now: the agent is working, asking, starting or pending, or a queue is full
+  5  the agent is gone or down
+  6  refused: the name is taken, not permitted, or this kind of agent cannot do that
+  7  this machine lacks something: tmux, /dev/fuse, fusermount3";
+
+/// What every command takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Common {
+    /// tmux server of new agents: a name as with tmux -L, or the path of its socket
+    #[arg(long, global = true, value_name = "NAME|PATH", env = "TROOP_TMUX_SOCKET")]
+    pub(super) tmux_socket: Option<String>,
+    /// Where troop keeps the sessions it launches [default: ~/.troop]
+    #[arg(long, global = true, value_name = "DIR", env = "TROOP_HOME")]
+    pub(super) home: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Mount the agents as a directory tree
+    Mount(Mount),
+    /// Take a mount away
+    Umount {
+        /// Where it is [default: ~/troop]
+        path: Option<PathBuf>,
+    },
+    /// Launch an agent
+    Launch(Launch),
+    /// List the agents
+    List {
+        /// Stopped, retired and external ones too
+        #[arg(long)]
+        all: bool,
+        /// As JSON, one array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send a prompt to an agent
+    Prompt {
+        /// The agent's name or id
+        name: String,
+        /// The prompt; standard input when there is none
+        text: Vec<String>,
+    },
+    /// Interrupt an agent's turn
+    Interrupt {
+        /// The agent's name or id
+        name: String,
+    },
+    /// Stop agents: end their programs and sessions
+    Stop {
+        /// Their names or ids
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Do not wait for the programs
+        #[arg(long)]
+        force: bool,
+    },
+    /// Retire the records of agents that are gone or stopped
+    Retire {
+        /// Their names or ids
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Say what is wrong with this machine, the records and the tool definitions
+    Doctor {
+        /// As JSON, one array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+    /// Run the stand-in, a small interactive agent that needs no account
+    StandIn(stand_in::Args),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Mount {
+    /// An empty directory [default: ~/troop, made when it is missing]
+    pub(super) path: Option<PathBuf>,
+    /// Return as soon as the mount answers, and serve it in the background
+    #[arg(long)]
+    pub(super) detach: bool,
+    /// The tool of a launch that names none
+    #[arg(long, value_name = "TOOL", default_value = crate::tool::STAND_IN)]
+    pub(super) default_tool: String,
+    /// Say "ready" on standard output when the mount answers
+    #[arg(long, hide = true)]
+    pub(super) announce: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Launch {
+    /// Its name: letters, digits, '_' and '-'
+    pub(super) name: String,
+    /// Which tool: a name under tools/ in the mount
+    #[arg(long, value_name = "TOOL", default_value = crate::tool::STAND_IN)]
+    pub(super) tool: String,
+    /// Where it works [default: the current directory]
+    #[arg(long, value_name = "DIR")]
+    pub(super) cwd: Option<PathBuf>,
+    /// The command in place of the tool's own
+    #[arg(last = true, value_name = "ARGV")]
+    pub(super) argv: Vec<String>,
+}

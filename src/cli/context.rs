@@ -1,0 +1,116 @@
+//! The caller's environment, turned into what a loop is started with.
+
+use super::args::Common;
+use crate::daemon::{Daemon, Scope, Settings, tool_overrides};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Actor, AgentId, AgentView, Status};
+use crate::store::{Registry, Roots};
+use crate::tmux::Socket;
+use crate::tool::STAND_IN;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a command waits for the first look at every agent it needs.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+/// How long a command waits for a state that only time can tell, such as ready.
+const STATE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Everything the commands share.
+pub(super) struct Context {
+    pub(super) settings: Settings,
+    pub(super) registry: Registry,
+    pub(super) tool_errors: Vec<Error>,
+}
+
+impl Context {
+    /// Reads the environment; nothing is started or written.
+    pub(super) fn new(common: &Common) -> Result<Self> {
+        let home = common.home.clone();
+        let roots = Roots::from_env(|name| match (name, &home) {
+            (crate::store::roots::HOME_VARIABLE, Some(home)) => std::path::absolute(home).ok().map(Into::into),
+            _ => std::env::var_os(name),
+        })?;
+        let environment: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let variable = |name: &str| std::env::var(name).ok();
+        let (overrides, tool_errors) = tool_overrides(&config_dir().join("tools"));
+        let settings = Settings {
+            roots: roots.clone(),
+            socket: Socket::resolve(common.tmux_socket.as_deref(), variable),
+            default_socket: Socket::resolve(None, variable),
+            tool_overrides: overrides,
+            default_tool: STAND_IN.to_owned(),
+            default_cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            environment,
+            scope: Scope::All,
+            keeps_history: false,
+            mountpoint: None,
+        };
+        Ok(Self { settings, registry: Registry::new(roots), tool_errors })
+    }
+
+    /// A loop that looks at `scope`, once it has looked.
+    pub(super) fn start(&self, scope: Scope) -> Result<Daemon> {
+        let daemon = Daemon::start(Settings { scope, ..self.settings.clone() })?;
+        let settled = daemon.port().wait_for(SETTLE_LIMIT, |snapshot| snapshot.settled.then_some(()));
+        match settled {
+            Some(()) => Ok(daemon),
+            None => Err(Error::new(
+                Kind::TimedOut,
+                format!(
+                    "the agents could not be looked at within {} s; is a tmux server hanging?",
+                    SETTLE_LIMIT.as_secs()
+                ),
+            )),
+        }
+    }
+
+    /// A loop that looks at the agent called `name`, the agent, and what is known
+    /// of it once its state has been told apart from a passing one.
+    pub(super) fn one(&self, name: &str) -> Result<(Daemon, AgentId, Arc<AgentView>)> {
+        let id = self.registry.find(name)?.record.id;
+        let daemon = self.start(Scope::Only(id.clone()))?;
+        let view = |snapshot: &crate::model::Snapshot| snapshot.by_id(&id).map(|(_, view)| view.clone());
+        let known =
+            daemon.port().wait_for(STATE_LIMIT, |snapshot| view(snapshot).filter(|view| is_settled(view.status())));
+        let found = known.or_else(|| view(&daemon.port().snapshot()));
+        let view = found.ok_or_else(|| {
+            Error::new(Kind::Gone, format!("{name} is retired or its record has run out; launch it again"))
+        })?;
+        Ok((daemon, id, view))
+    }
+}
+
+/// Whether a status can be told by looking, without waiting.
+pub(super) fn is_settled(status: Status) -> bool {
+    !matches!(status, Status::Starting | Status::Unknown)
+}
+
+/// Who runs the command.
+pub(super) fn actor() -> Actor {
+    Actor::Cli { uid: nix::unistd::getuid().as_raw(), pid: std::process::id() }
+}
+
+/// `~/.config/troop`.
+pub(super) fn config_dir() -> PathBuf {
+    under_home("XDG_CONFIG_HOME", ".config").join("troop")
+}
+
+/// `~/.local/state/troop`.
+pub(super) fn state_dir() -> PathBuf {
+    under_home("XDG_STATE_HOME", ".local/state").join("troop")
+}
+
+/// The caller's home.
+pub(super) fn home() -> PathBuf {
+    std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()).unwrap_or_else(|| PathBuf::from("/"))
+}
+
+fn under_home(variable: &str, default: &str) -> PathBuf {
+    std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_absolute())
+        .unwrap_or_else(|| home().join(default))
+}

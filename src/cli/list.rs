@@ -1,0 +1,136 @@
+//! `troop list`.
+
+use super::args::Common;
+use super::context::{Context, is_settled};
+use crate::daemon::Scope;
+use crate::error::Result;
+use crate::model::{AgentView, Listing, Snapshot};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::io::Write;
+use std::time::Duration;
+
+/// How long the list waits for states that only time can tell.
+const STATE_LIMIT: Duration = Duration::from_millis(400);
+
+/// One line of the list.
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    status: String,
+    tool: String,
+    since: String,
+    cwd: Option<String>,
+    id: String,
+    backend: String,
+    tmux_session: Option<String>,
+    session_root: Option<String>,
+    why: String,
+}
+
+/// Prints the agents, aligned for people or as JSON.
+pub(super) fn run(common: &Common, all: bool, json: bool) -> Result<()> {
+    let context = Context::new(common)?;
+    let daemon = context.start(Scope::All)?;
+    let told = |snapshot: &Snapshot| snapshot.agents.values().all(|agent| is_settled(agent.status())).then_some(());
+    daemon.port().wait_for(STATE_LIMIT, told);
+    let snapshot = daemon.port().snapshot();
+    let mut rows: Vec<Row> = snapshot
+        .all()
+        .filter(|(listing, _)| all || *listing == Listing::Live)
+        .map(|(listing, agent)| row(agent, listing))
+        .collect();
+    if all {
+        rows.extend(unlisted(&context, &snapshot));
+    }
+    if json {
+        super::print(|out| {
+            serde_json::to_writer_pretty(&mut *out, &rows)?;
+            writeln!(out)
+        })?;
+    } else {
+        super::print(|out| table(out, &rows))?;
+    }
+    if snapshot.oddities.problems > 0 {
+        super::say(&format!("troop: {} files could not be understood; see troop doctor", snapshot.oddities.problems));
+    }
+    Ok(())
+}
+
+fn row(agent: &AgentView, listing: Listing) -> Row {
+    let identity = &agent.state.identity;
+    Row {
+        name: agent.dir_name.to_string(),
+        status: match listing {
+            Listing::Live => agent.status().to_string(),
+            Listing::Stopped => "stopped".to_owned(),
+        },
+        tool: identity.tool.clone(),
+        since: time(agent.state.status_since),
+        cwd: identity.working_directory.clone(),
+        id: agent.id.to_string(),
+        backend: identity.backend.as_str().to_owned(),
+        tmux_session: identity.tmux_session_name.clone(),
+        session_root: identity.session_root.clone(),
+        why: agent.why().to_owned(),
+    }
+}
+
+/// What the tree does not list: retired agents, expired ones, those of other machines.
+fn unlisted(context: &Context, snapshot: &Snapshot) -> Vec<Row> {
+    let scan = context.registry.scan();
+    let local =
+        scan.entries.into_iter().map(|entry| entry.record).filter(|record| snapshot.by_id(&record.id).is_none());
+    let local = local.map(|record| Row {
+        name: record.name,
+        status: if record.lifecycle.state.is_live() { "expired" } else { record.lifecycle.state.as_str() }.to_owned(),
+        tool: record.tool,
+        since: time(record.lifecycle.updated_at),
+        cwd: None,
+        id: record.id.to_string(),
+        backend: record.backend.as_str().to_owned(),
+        tmux_session: record.session,
+        session_root: record.session_root.map(|root| root.display().to_string()),
+        why: record.lifecycle.stop_reason.unwrap_or_default(),
+    });
+    let external = scan.external.into_iter().map(|agent| Row {
+        name: agent.name,
+        status: "external".to_owned(),
+        tool: agent.tool,
+        since: time(agent.updated_at),
+        cwd: None,
+        id: agent.id,
+        backend: "external".to_owned(),
+        tmux_session: None,
+        session_root: None,
+        why: format!("driven by {}", agent.api_base_url),
+    });
+    local.chain(external).collect()
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn table(out: &mut dyn Write, rows: &[Row]) -> std::io::Result<()> {
+    if rows.is_empty() {
+        return writeln!(out, "no agents; launch one with: troop launch NAME");
+    }
+    let cells = |row: &Row| {
+        let cwd = row.cwd.clone().unwrap_or_else(|| "-".to_owned());
+        [row.name.clone(), row.status.clone(), row.tool.clone(), row.since.clone(), cwd]
+            .map(|cell| cell.replace(char::is_control, "?"))
+    };
+    let head = ["NAME", "STATUS", "TOOL", "SINCE", "CWD"].map(str::to_owned);
+    let lines: Vec<[String; 5]> = std::iter::once(head).chain(rows.iter().map(cells)).collect();
+    let widths: Vec<usize> =
+        (0..5).map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)).collect();
+    for line in &lines {
+        let mut text = String::new();
+        for (cell, width) in line.iter().zip(&widths) {
+            text.push_str(&format!("{cell:width$}  "));
+        }
+        writeln!(out, "{}", text.trim_end())?;
+    }
+    Ok(())
+}

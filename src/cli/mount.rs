@@ -1,0 +1,134 @@
+//! `troop mount` and `troop umount`.
+
+use super::args::{Common, Mount};
+use super::context::{Context, home, state_dir};
+use super::signals;
+use crate::daemon::{Daemon, Scope, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::fuse;
+use crate::fuse::mount::Mountpoint;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// How long the first readers wait at most until every agent has been looked at.
+const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(2);
+/// What the background process says when its mount answers.
+const READY: &str = "ready";
+
+/// Mounts, and serves until a signal or somebody else ends the mount.
+pub(super) fn mount(common: &Common, options: &Mount) -> Result<()> {
+    if options.detach {
+        return detach(options);
+    }
+    let log = options.announce.then(open_log).transpose()?;
+    start_logging(log);
+    let path = options.path.clone().unwrap_or_else(default_path);
+    let context = Context::new(common)?;
+    for error in &context.tool_errors {
+        super::say(&format!("troop: {error}"));
+    }
+    super::doctor::tmux_version()?;
+    let mountpoint = Mountpoint::prepare(&path, options.path.is_none())?;
+    raise_file_limit();
+    let signals = signals::block()?;
+    let settings = Settings {
+        scope: Scope::All,
+        keeps_history: true,
+        default_tool: options.default_tool.clone(),
+        default_cwd: home(),
+        mountpoint: Some(mountpoint.path().to_owned()),
+        ..context.settings
+    };
+    let daemon = Daemon::start(settings)?;
+    daemon.port().wait_for(FIRST_LOOK_LIMIT, |snapshot| snapshot.settled.then_some(()));
+    let (ended, end) = std::sync::mpsc::channel();
+    signals::forward(signals, (), ended.clone())?;
+    let served = fuse::serve(mountpoint, daemon.port(), move || {
+        let _ = ended.send(());
+    })?;
+    if options.announce {
+        super::print(|out| writeln!(out, "{READY}"))?;
+    }
+    // Either a signal, or the mount was taken away by somebody else.
+    let _ = end.recv();
+    served.unmount()
+}
+
+/// Takes a mount away.
+pub(super) fn umount(path: Option<&Path>) -> Result<()> {
+    fuse::mount::unmount_path(&path.map_or_else(default_path, Path::to_owned))
+}
+
+fn default_path() -> PathBuf {
+    home().join("troop")
+}
+
+/// Starts the same command in the background and waits until its mount answers.
+fn detach(options: &Mount) -> Result<()> {
+    let failed = |error: std::io::Error| Error::io("cannot start the mount in the background", &error);
+    let program = std::env::current_exe().map_err(failed)?;
+    let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
+    let mut child = Command::new(program)
+        .args(arguments)
+        .arg("--announce")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let mut line = String::new();
+    if let Some(out) = child.stdout.take() {
+        let _ = BufReader::new(out).read_line(&mut line);
+    }
+    if line.trim() == READY {
+        let path = options.path.clone().unwrap_or_else(default_path);
+        super::say(&format!("mounted at {} (troop umount {} takes it away)", path.display(), path.display()));
+        return Ok(());
+    }
+    let mut said = String::new();
+    if let Some(err) = child.stderr.take() {
+        let _ = err.take(1 << 16).read_to_string(&mut said);
+    }
+    let status = child.wait().map_err(failed)?;
+    let sentence = said.lines().last().map(|line| line.trim_start_matches("troop: ").to_owned());
+    let kind = status.code().map_or(Kind::Io, super::exit::kind);
+    Err(Error::new(kind, sentence.unwrap_or_else(|| format!("the mount in the background ended with {status}"))))
+}
+
+/// A process in the background has nobody to talk to: it leaves the terminal's
+/// session and writes into a file.
+fn open_log() -> Result<File> {
+    // Fails only for the leader of a process group, which needs no new session.
+    let _ = nix::unistd::setsid();
+    let path = state_dir().join("mount.log");
+    let open = || {
+        std::fs::create_dir_all(state_dir())?;
+        File::options().create(true).append(true).open(&path)
+    };
+    open().map_err(|error| Error::io(format!("cannot write {}", path.display()), &error))
+}
+
+/// `TROOP_LOG` says what is logged (warnings by default), to standard error or to `log`.
+fn start_logging(log: Option<File>) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TROOP_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    // Only a second call could fail, and there is none.
+    let _ = match log {
+        Some(file) => builder.with_writer(std::sync::Mutex::new(file)).try_init(),
+        None => builder.with_writer(std::io::stderr).try_init(),
+    };
+}
+
+/// Every agent needs a few descriptors; the hard limit is ours to use.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}

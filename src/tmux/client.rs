@@ -1,0 +1,244 @@
+//! A control-mode client of one agent's session.
+
+use super::connection::{Connection, MAX_IN_FLIGHT, Request, refusal};
+use super::event::{ClientId, Event};
+use super::protocol::Reply;
+use super::session::{self, Created, NewSession, PanePlace, SessionInfo, target};
+use super::socket::Socket;
+use super::{literal_format, quote};
+use crate::error::{Error, Kind, Result};
+use crate::model::PaneId;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{mpsc, oneshot};
+
+/// After how many seconds of unread output the server stops sending a pane's
+/// instead of keeping it in memory.
+const PAUSE_AFTER_SECONDS: u32 = 10;
+
+/// A client of one session. Dropping it detaches; the session goes on.
+#[derive(Debug)]
+pub struct Client {
+    id: ClientId,
+    session: Arc<str>,
+    requests: mpsc::Sender<Request>,
+    pid: Option<u32>,
+}
+
+impl Client {
+    /// Attaches to the session of exactly that name, without any effect on its size
+    /// or environment. [`Kind::Gone`] when there is no such session or no server.
+    pub async fn attach(socket: &Socket, session: &str, events: mpsc::Sender<Event>) -> Result<Self> {
+        session::check_name(session)?;
+        let mut command = socket.command();
+        // -N: `attach-session` would start a server.
+        command.args(["-N", "-C", "attach-session", "-E", "-t", &format!("={session}:"), "-f", &flags()]);
+        match Connection::open(command).await {
+            Ok(connection) => Ok(Self::over(connection, session, events)),
+            Err(failed) => Err(failed
+                .error
+                .while_doing(format!("cannot attach to session {session} on {}", socket.path().display()))),
+        }
+    }
+
+    /// Makes a session, starting the server when there is none, and attaches to it.
+    /// [`Kind::Exists`] when the name is taken. One tmux program does it all.
+    pub async fn create(socket: &Socket, new: &NewSession, events: mpsc::Sender<Event>) -> Result<(Self, Created)> {
+        new.check()?;
+        socket.prepare()?;
+        // A file of our own, because everybody can read a process's arguments and the environment may hold keys.
+        let file = command_file(socket, new)?;
+        let name = file.path().file_name().unwrap_or_default();
+        let mut command = socket.command();
+        // A relative name is neither a pattern nor a format to tmux.
+        command.current_dir(socket.directory()).args(["-C", "start-server", ";", "source-file"]).arg(name);
+        let doing = || format!("cannot make session {} on {}", new.name, socket.path().display());
+        match Connection::open(command).await {
+            Ok(connection) => {
+                let created = created(&connection.greeting).map_err(|e| e.while_doing(doing()))?;
+                Ok((Self::over(connection, &new.name, events), created))
+            }
+            Err(failed) => {
+                if created(&failed.greeting).is_ok() {
+                    let mut command = socket.command();
+                    command.args(["-N", "kill-session", "-t", &format!("={}:", new.name)]);
+                    // What failed before is what is worth reporting.
+                    let _ = tokio::time::timeout(super::connection::COMMAND_DEADLINE, command.output()).await;
+                }
+                Err(failed.error.while_doing(doing()))
+            }
+        }
+    }
+
+    fn over(connection: Connection, session: &str, events: mpsc::Sender<Event>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = ClientId(NEXT.fetch_add(1, Ordering::Relaxed));
+        let session: Arc<str> = session.into();
+        let (requests, receiver) = mpsc::channel(MAX_IN_FLIGHT);
+        let pid = connection.pid();
+        connection.start(id, Arc::clone(&session), receiver, events);
+        Self { id, session, requests, pid }
+    }
+
+    /// Who its events come from.
+    pub fn id(&self) -> ClientId {
+        self.id
+    }
+
+    /// The session, by the name it was attached with.
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
+    /// The client program's process.
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
+    /// Whether requests can still be answered.
+    pub fn is_open(&self) -> bool {
+        !self.requests.is_closed()
+    }
+
+    /// Runs one command line and gives the reply of each command that ran, in order;
+    /// the last one may be a failure. [`Kind::Gone`] when the connection is closed,
+    /// [`Kind::TimedOut`] when the server does not answer (then it is closed as well).
+    pub async fn run(&self, line: &str) -> Result<Vec<Reply>> {
+        if line.trim().is_empty() || line.contains(['\n', '\r', '\0']) {
+            return Err(Error::new(Kind::Invalid, format!("{line:?} is not one line with a tmux command")));
+        }
+        self.ask(vec![line.to_owned()]).await
+    }
+
+    /// Sends lines as one request.
+    pub(super) async fn ask(&self, lines: Vec<String>) -> Result<Vec<Reply>> {
+        let (answer, answered) = oneshot::channel();
+        let closed = || Error::new(Kind::Gone, format!("the connection to tmux session {} is closed", self.session));
+        self.requests.send(Request { lines, answer }).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    /// Runs one command line and gives its replies, or the first failure as an error.
+    pub(super) async fn expect(&self, line: String) -> Result<Vec<Reply>> {
+        successes(self.ask(vec![line]).await?)
+    }
+
+    /// The server's sessions.
+    pub async fn sessions(&self) -> Result<Vec<SessionInfo>> {
+        let replies = self.expect(format!("list-sessions -F {}", quote(session::LIST_FORMAT))).await?;
+        Ok(replies
+            .iter()
+            .flat_map(Reply::lines)
+            .filter_map(|l| SessionInfo::parse(&String::from_utf8_lossy(l)))
+            .collect())
+    }
+
+    /// The panes of the session of exactly that name, in order of window and pane.
+    pub async fn panes(&self, session: &str) -> Result<Vec<PanePlace>> {
+        session::check_name(session)?;
+        let line = format!("list-panes -s -t {} -F {}", target(session), quote(session::PANES_FORMAT));
+        let replies = self.expect(line).await?;
+        let lines = replies.iter().flat_map(Reply::lines);
+        let mut panes: Vec<_> = lines.filter_map(|l| PanePlace::parse(&String::from_utf8_lossy(l))).collect();
+        panes.sort_by_key(|pane| (pane.window_index, pane.pane_index));
+        Ok(panes)
+    }
+
+    /// The agent's pane of a session: the first pane of the first window.
+    pub async fn find_agent_pane(&self, session: &str) -> Result<PanePlace> {
+        let first = self.panes(session).await?.into_iter().next();
+        first.ok_or_else(|| Error::new(Kind::Gone, format!("tmux session {session} has no pane")))
+    }
+
+    /// Makes another session on the same server over this connection, without
+    /// starting a program. [`Kind::Exists`] when the name is taken.
+    pub async fn new_session(&self, new: &NewSession) -> Result<Created> {
+        new.check()?;
+        let doing = || format!("cannot make session {}", new.name);
+        let replies = self.ask(vec![new.commands()]).await.map_err(|e| e.while_doing(doing()))?;
+        let created = created(&replies);
+        match (successes(replies), created) {
+            (Ok(_), created) => created.map_err(|e| e.while_doing(doing())),
+            (Err(error), created) => {
+                if created.is_ok() {
+                    // What failed before is what is worth reporting.
+                    let _ = self.kill_session(&new.name).await;
+                }
+                Err(error.while_doing(doing()))
+            }
+        }
+    }
+
+    /// Ends the session of exactly that name, and the programs in it (SIGHUP).
+    pub async fn kill_session(&self, session: &str) -> Result<()> {
+        session::check_name(session)?;
+        let killed = self.expect(format!("kill-session -t {}", target(session))).await;
+        match killed {
+            // The server lets us go together with our own session, with or without an answer.
+            Err(error) if error.kind() == Kind::Gone && *session == *self.session && !self.is_open() => Ok(()),
+            other => other.map(|_| ()).map_err(|e| e.while_doing(format!("cannot end session {session}"))),
+        }
+    }
+
+    /// Gives the pane's window another size. [`Kind::Busy`] when a person's terminal
+    /// is attached, because then theirs counts.
+    pub async fn resize(&self, pane: &PaneId, columns: u16, rows: u16) -> Result<()> {
+        if !(1..=session::MAX_SIDE).contains(&columns) || !(1..=session::MAX_SIDE).contains(&rows) {
+            let sentence =
+                format!("{columns}x{rows} is no size for a terminal; use 1 to {} columns and rows", session::MAX_SIDE);
+            return Err(Error::new(Kind::Invalid, sentence));
+        }
+        // A client that ignores sizes, as ours, has no say; any other has.
+        let clients = self.expect(format!("list-clients -t {pane} -F {}", quote("#{client_flags}"))).await?;
+        let mut flags = clients.iter().flat_map(Reply::lines).map(String::from_utf8_lossy);
+        if flags.any(|flags| !flags.split(',').any(|flag| flag == "ignore-size")) {
+            return Err(Error::new(
+                Kind::Busy,
+                format!("a terminal is attached to pane {pane} and decides its size; detach it or resize it there"),
+            ));
+        }
+        // resize-window makes the size manual; a person who attaches later shall decide again.
+        let line =
+            format!("resize-window -t {pane} -x {columns} -y {rows} ; set-option -w -t {pane} window-size latest");
+        self.expect(line).await.map(|_| ())
+    }
+}
+
+fn flags() -> String {
+    format!("ignore-size,pause-after={PAUSE_AFTER_SECONDS}")
+}
+
+/// The commands that make a session and attach to it, in a file only we can read.
+fn command_file(socket: &Socket, new: &NewSession) -> Result<tempfile::NamedTempFile> {
+    let failed = |e: std::io::Error| Error::io(format!("cannot write to {}", socket.directory().display()), &e);
+    let mut file = tempfile::Builder::new().prefix("troop-").tempfile_in(socket.directory()).map_err(failed)?;
+    let attach = format!("attach-session -E -t {} -f {}", target(&new.name), flags());
+    writeln!(file, "{} ; {attach}", new.commands()).map_err(failed)?;
+    Ok(file)
+}
+
+fn created(replies: &[Reply]) -> Result<Created> {
+    replies
+        .iter()
+        .find_map(|reply| Created::parse(&reply.text()))
+        .ok_or_else(|| Error::new(Kind::Io, "tmux did not say which pane it made"))
+}
+
+fn successes(replies: Vec<Reply>) -> Result<Vec<Reply>> {
+    match replies.iter().find(|reply| reply.failed) {
+        Some(failed) => Err(refusal(&failed.text())),
+        None => Ok(replies),
+    }
+}
+
+/// A file's name as an argument that tmux expands as a format.
+pub(super) fn quote_path(path: &std::path::Path) -> Result<String> {
+    match path.to_str().filter(|_| path.is_absolute()) {
+        Some(text) => Ok(quote(&literal_format(text))),
+        None => Err(Error::new(
+            Kind::Invalid,
+            format!("{} is not an absolute path in UTF-8, and tmux reads no other", path.display()),
+        )),
+    }
+}

@@ -1,0 +1,353 @@
+//! One running `tmux -C` and the task that owns it: lines out, replies and
+//! notifications in.
+//!
+//! How many blocks a line is answered with is not known beforehand: a sequence
+//! `a ; b` gives one each and stops at the first error, a line that does not parse
+//! gives one, `if-shell` adds those of what it runs (seen with tmux 3.3a). So each
+//! request is followed by a `display-message` of a secret word, and whatever comes
+//! before that word is its answer. No pane knows the word, so no pane's text can
+//! shift the answers of later requests.
+
+use super::event::{ClientId, Event, Pending, What};
+use super::protocol::{Message, Parser, Reply};
+use super::socket::{no_server, not_started};
+use crate::error::{Error, Kind, Result};
+use std::collections::VecDeque;
+use std::future::pending;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// How many requests may wait for their answers, and how many more for their turn.
+pub(super) const MAX_IN_FLIGHT: usize = 64;
+
+/// How long the server may take for one request. After that the connection is
+/// given up, because what comes later could not be told apart.
+pub(super) const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long starting a server and attaching may take: it reads the user's `tmux.conf`.
+const ATTACH_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long a client that was told to go may take before it is killed.
+const GOODBYE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The most reply blocks one request can have; the longest here has fifteen.
+const MAX_REPLIES: usize = 64;
+
+/// How much is read from tmux at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How much of what tmux says on stderr is kept for the sentence.
+const MAX_STDERR_BYTES: u64 = 4096;
+
+/// Lines to send, and where their answer goes.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// Command lines, without newline, none of them empty (an empty line detaches).
+    pub(super) lines: Vec<String>,
+    /// Gets the blocks in order, or why there are none.
+    pub(super) answer: oneshot::Sender<Result<Vec<Reply>>>,
+}
+
+struct Flight {
+    word: String,
+    replies: Vec<Reply>,
+    answer: oneshot::Sender<Result<Vec<Reply>>>,
+    deadline: Instant,
+}
+
+/// An attached control client whose input nobody has sent anything yet.
+#[derive(Debug)]
+pub(super) struct Connection {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    parser: Parser,
+    /// What came after the attach in the same read.
+    early: Vec<Message>,
+    /// `$3`.
+    session_id: String,
+    /// The replies to the commands it was started with.
+    pub(super) greeting: Vec<Reply>,
+}
+
+/// Why there is no connection.
+pub(super) struct NotAttached {
+    pub(super) error: Error,
+    /// The replies before the one that failed.
+    pub(super) greeting: Vec<Reply>,
+}
+
+impl Connection {
+    /// Starts `command`, a control-mode tmux that attaches to a session, and waits
+    /// until it has.
+    pub(super) async fn open(command: Command) -> std::result::Result<Self, NotAttached> {
+        let mut greeting = Vec::new();
+        match tokio::time::timeout(ATTACH_DEADLINE, Self::attach(command, &mut greeting)).await {
+            Ok(Ok(connection)) => Ok(Self { greeting, ..connection }),
+            Ok(Err(error)) => Err(NotAttached { error, greeting }),
+            Err(_) => {
+                let seconds = ATTACH_DEADLINE.as_secs();
+                let error = Error::new(Kind::TimedOut, format!("tmux did not attach within {seconds} seconds"));
+                Err(NotAttached { error, greeting })
+            }
+        }
+    }
+
+    async fn attach(mut command: Command, greeting: &mut Vec<Reply>) -> Result<Self> {
+        command.arg0("tmux").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|e| not_started(&e))?;
+        let (Some(stdin), Some(mut stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(Error::new(Kind::Io, "tmux was started without its pipes"));
+        };
+        let mut parser = Parser::new();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let count = stdout.read(&mut buffer).await.map_err(|e| Error::io("cannot read from tmux", &e))?;
+            if count == 0 {
+                return Err(refusal(&said(stderr).await));
+            }
+            let mut messages = parser.feed(&buffer[..count]).into_iter();
+            while let Some(message) = messages.next() {
+                match message {
+                    Message::Reply(reply) if reply.failed => {
+                        let error = refusal(&reply.text());
+                        // The client ends by itself; a bound on that is enough.
+                        let _ = tokio::time::timeout(GOODBYE_DEADLINE, child.wait()).await;
+                        return Err(error);
+                    }
+                    Message::Reply(reply) if greeting.len() < MAX_REPLIES => greeting.push(reply),
+                    Message::Exit(reason) => {
+                        return Err(refusal(&match reason {
+                            Some(reason) => reason,
+                            None => said(stderr).await,
+                        }));
+                    }
+                    Message::SessionChanged { id, .. } => {
+                        let early = messages.collect();
+                        return Ok(Self { child, stdin, stdout, parser, early, session_id: id, greeting: Vec::new() });
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// The process id of the client program.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Hands the connection to a task of its own, which lives until the client is
+    /// let go or `requests` is closed.
+    pub(super) fn start(
+        self,
+        id: ClientId,
+        session: Arc<str>,
+        requests: mpsc::Receiver<Request>,
+        events: mpsc::Sender<Event>,
+    ) {
+        let owner = Owner {
+            id,
+            session,
+            session_id: self.session_id.clone(),
+            secret: uuid::Uuid::new_v4().simple().to_string(),
+            count: 0,
+            outbox: Vec::new(),
+            flights: VecDeque::new(),
+            pending: Pending::default(),
+        };
+        tokio::spawn(owner.run(self, requests, events));
+    }
+}
+
+struct Owner {
+    id: ClientId,
+    session: Arc<str>,
+    session_id: String,
+    secret: String,
+    count: u64,
+    /// Bytes for tmux that its pipe has not taken yet.
+    outbox: Vec<u8>,
+    flights: VecDeque<Flight>,
+    pending: Pending,
+}
+
+/// Why the loop ended.
+enum End {
+    /// Nobody holds the client any more.
+    Dropped,
+    /// The connection is of no more use.
+    Closed(String),
+}
+
+impl Owner {
+    async fn run(mut self, connection: Connection, mut requests: mpsc::Receiver<Request>, events: mpsc::Sender<Event>) {
+        let Connection { mut child, mut stdin, mut stdout, mut parser, early, .. } = connection;
+        let mut buffer = vec![0; READ_BYTES];
+        let mut end = self.hear(early);
+        let mut reader_gone = false;
+        let end = loop {
+            if let Some(end) = end.take() {
+                break end;
+            }
+            let deadline = self.flights.front().map(|flight| flight.deadline);
+            tokio::select! {
+                read = stdout.read(&mut buffer) => end = match read {
+                    Ok(0) => Some(End::Closed("tmux closed the connection".to_owned())),
+                    Ok(count) => self.hear(parser.feed(&buffer[..count])),
+                    Err(error) => Some(End::Closed(format!("cannot read from tmux: {error}"))),
+                },
+                written = stdin.write(&self.outbox), if !self.outbox.is_empty() => match written {
+                    Ok(count) => { self.outbox.drain(..count); }
+                    Err(error) => end = Some(End::Closed(format!("cannot write to tmux: {error}"))),
+                },
+                request = requests.recv(), if self.flights.len() < MAX_IN_FLIGHT => match request {
+                    Some(request) => self.send(request),
+                    None => end = Some(End::Dropped),
+                },
+                permit = events.reserve(), if !reader_gone && !self.pending.is_empty() => match permit {
+                    Ok(permit) => if let Some(what) = self.pending.take() { permit.send(self.event(what)) },
+                    Err(_) => reader_gone = true,
+                },
+                () = until(deadline) => {
+                    let seconds = COMMAND_DEADLINE.as_secs();
+                    self.fail(&Error::new(Kind::TimedOut, format!("tmux did not answer within {seconds} seconds")));
+                    end = Some(End::Closed(format!("tmux did not answer within {seconds} seconds")));
+                }
+            }
+        };
+        drop((stdin, stdout));
+        let reason = match end {
+            End::Dropped => None,
+            End::Closed(reason) => Some(reason),
+        };
+        let gone = format!(
+            "the connection to tmux session {} is closed: {}",
+            self.session,
+            reason.as_deref().unwrap_or("dropped")
+        );
+        self.fail(&Error::new(Kind::Gone, &*gone));
+        requests.close();
+        while let Ok(request) = requests.try_recv() {
+            // Whoever asked may have stopped waiting.
+            let _ = request.answer.send(Err(Error::new(Kind::Gone, &*gone)));
+        }
+        // With its input closed the client detaches and ends; the session stays.
+        if tokio::time::timeout(GOODBYE_DEADLINE, child.wait()).await.is_err() {
+            // Nothing is left to be done about a process that cannot be killed.
+            let _ = child.kill().await;
+        }
+        if let Some(reason) = reason {
+            // Nobody may be listening any more.
+            let _ = events.send(self.event(What::Closed { reason })).await;
+        }
+    }
+
+    fn event(&self, what: What) -> Event {
+        Event { client: self.id, session: Arc::clone(&self.session), what }
+    }
+
+    fn send(&mut self, request: Request) {
+        self.count += 1;
+        let word = format!("troop-{}-{}", self.secret, self.count);
+        for line in &request.lines {
+            self.outbox.extend_from_slice(line.as_bytes());
+            self.outbox.push(b'\n');
+        }
+        self.outbox.extend_from_slice(format!("display-message -p {word}\n").as_bytes());
+        let deadline = Instant::now() + COMMAND_DEADLINE;
+        self.flights.push_back(Flight { word, replies: Vec::new(), answer: request.answer, deadline });
+    }
+
+    fn fail(&mut self, error: &Error) {
+        for flight in self.flights.drain(..) {
+            // Whoever asked may have stopped waiting.
+            let _ = flight.answer.send(Err(error.clone()));
+        }
+    }
+
+    /// Acts on messages; an end when one of them is that.
+    fn hear(&mut self, messages: Vec<Message>) -> Option<End> {
+        for message in messages {
+            match message {
+                // Flag 1 marks what came over our input; the attach itself has 0.
+                Message::Reply(reply) if reply.flags & 1 == 1 => self.answer(reply),
+                Message::Output(pane) | Message::PaneModeChanged(pane) | Message::Continue(pane) => {
+                    self.pending.dirty(pane);
+                }
+                Message::Pause(pane) => {
+                    // We were not reading for a while. What was missed is seen by looking at the screen.
+                    let line = format!("refresh-client -A '{pane}:continue'");
+                    self.send(Request { lines: vec![line], answer: oneshot::channel().0 });
+                    self.pending.dirty(pane);
+                }
+                Message::WindowsChanged => self.pending.windows(),
+                Message::SessionsChanged | Message::SessionRenamed | Message::WindowClosed => self.pending.sessions(),
+                // With `detach-on-destroy off` the server moves us to another session instead of letting us go.
+                Message::SessionChanged { id, .. } if id != self.session_id => {
+                    return Some(End::Closed("the session ended".to_owned()));
+                }
+                Message::Exit(reason) => {
+                    return Some(End::Closed(match reason {
+                        Some(reason) => format!("tmux let the client go: {reason}"),
+                        None => "the session ended or its client was detached".to_owned(),
+                    }));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    fn answer(&mut self, reply: Reply) {
+        let Some(flight) = self.flights.front_mut() else { return };
+        if reply.body().strip_suffix(b"\n") != Some(flight.word.as_bytes()) {
+            if flight.replies.len() < MAX_REPLIES {
+                flight.replies.push(reply);
+            }
+            return;
+        }
+        if let Some(flight) = self.flights.pop_front() {
+            // Whoever asked may have stopped waiting.
+            let _ = flight.answer.send(Ok(flight.replies));
+        }
+    }
+}
+
+/// What tmux's words of refusal mean.
+pub(super) fn refusal(words: &str) -> Error {
+    let words = words.trim_end();
+    let gone = ["can't find ", "no such ", "no sessions", "lost server", "server exited"];
+    let kind = if no_server(words) || gone.iter().any(|w| words.starts_with(w)) {
+        Kind::Gone
+    } else if words.starts_with("duplicate session") {
+        Kind::Exists
+    } else {
+        Kind::Io
+    };
+    Error::new(
+        kind,
+        if words.is_empty() { "tmux refused without saying why".to_owned() } else { format!("tmux refused: {words}") },
+    )
+}
+
+async fn said(stderr: ChildStderr) -> String {
+    let mut words = Vec::new();
+    // What could be read is all there is to say.
+    let _ = tokio::time::timeout(GOODBYE_DEADLINE, stderr.take(MAX_STDERR_BYTES).read_to_end(&mut words)).await;
+    String::from_utf8_lossy(&words).into_owned()
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => pending().await,
+    }
+}

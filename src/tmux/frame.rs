@@ -1,0 +1,285 @@
+//! One look at a pane: its facts and its screen, taken in one command sequence
+//! and therefore consistent with each other.
+
+use super::client::Client;
+use super::connection::refusal;
+use super::protocol::Reply;
+use super::quote;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Pane, PaneId, Screen};
+
+/// The most rows of history that are given.
+pub const MAX_SCROLLBACK_LINES: u32 = 50_000;
+
+/// The facts in order, title and command last: both are what a program says. The
+/// title's length in bytes stands before it, so that it may hold anything.
+const FORMAT: &str = "#{pane_id} #{pane_pid} #{pane_dead} #{pane_dead_status} #{pane_dead_signal} \
+    #{cursor_x} #{cursor_y} #{pane_width} #{pane_height} #{alternate_on} #{pane_input_off} #{pane_in_mode} \
+    #{history_size} #{n:pane_title} #{pane_title} #{pane_current_command}";
+
+/// How many fields of [`FORMAT`] come before the title.
+const FIELDS: usize = 14;
+
+/// How often a look is repeated when a pane's text ended its reply early.
+const LOOKS: usize = 3;
+
+/// A pane and what it showed at that moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The facts.
+    pub pane: Pane,
+    /// The visible screen.
+    pub screen: Screen,
+}
+
+impl Client {
+    /// Looks at a pane. [`Kind::Gone`] when it does not exist any more.
+    pub async fn frame(&self, pane: &PaneId) -> Result<Frame> {
+        let line = format!("display-message -p -t {pane} {} ; capture-pane -p -e -t {pane}", quote(FORMAT));
+        for _ in 0..LOOKS {
+            let replies = self.ask(vec![line.clone()]).await?;
+            if let Some(frame) = parse_frame(pane, &replies)? {
+                return Ok(frame);
+            }
+        }
+        Err(unreadable(pane))
+    }
+
+    /// The last `lines` rows that have scrolled off the top of a pane, plain, at most
+    /// [`MAX_SCROLLBACK_LINES`]; empty when there are none.
+    pub async fn scrollback(&self, pane: &PaneId, lines: u32) -> Result<String> {
+        let lines = lines.min(MAX_SCROLLBACK_LINES);
+        if lines == 0 {
+            return Ok(String::new());
+        }
+        let size = quote("#{history_size}");
+        let line = format!("display-message -p -t {pane} {size} ; capture-pane -p -e -t {pane} -S -{lines} -E -1");
+        for _ in 0..LOOKS {
+            let replies = self.ask(vec![line.clone()]).await?;
+            let Some([size, rows]) = pair(pane, &replies)? else { continue };
+            let Ok(size) = size.text().parse::<u32>() else { continue };
+            if size == 0 {
+                // Without history tmux gives the first visible row.
+                return Ok(String::new());
+            }
+            let rows_expected = usize::try_from(size.min(lines)).unwrap_or(usize::MAX);
+            if rows.truncated || rows.lines().count() != rows_expected {
+                continue;
+            }
+            return Ok(screen(rows.body()).text.to_string());
+        }
+        Err(unreadable(pane))
+    }
+}
+
+fn unreadable(pane: &PaneId) -> Error {
+    Error::new(
+        Kind::Malformed,
+        format!(
+            "the screen of pane {pane} could not be read, because what it shows looks like tmux's own protocol; look at it with tmux attach"
+        ),
+    )
+}
+
+/// The two replies, or `None` when they are not what was asked for. [`Kind::Gone`]
+/// for a pane that is not there.
+fn pair<'r>(pane: &PaneId, replies: &'r [Reply]) -> Result<Option<&'r [Reply; 2]>> {
+    match replies.iter().find(|reply| reply.failed) {
+        // tmux's own errors have one line; more is a screen that ended in a guess.
+        Some(failed) if failed.lines().count() == 1 => {
+            Err(refusal(&failed.text()).while_doing(format!("cannot look at pane {pane}")))
+        }
+        Some(_) => Ok(None),
+        None => Ok(replies.try_into().ok()),
+    }
+}
+
+fn parse_frame(pane: &PaneId, replies: &[Reply]) -> Result<Option<Frame>> {
+    let Some([facts, rows]) = pair(pane, replies)? else { return Ok(None) };
+    let Some(facts) = parse_pane(&facts.text()).filter(|facts| facts.id == *pane) else { return Ok(None) };
+    let whole = !rows.truncated && rows.lines().count() == usize::from(facts.size.1);
+    Ok(whole.then(|| Frame { pane: facts, screen: screen(rows.body()) }))
+}
+
+fn parse_pane(text: &str) -> Option<Pane> {
+    let mut fields = text.splitn(FIELDS + 1, ' ');
+    let id = PaneId::parse(fields.next()?)?;
+    let pid = fields.next()?.parse().ok()?;
+    let dead = flag(fields.next()?)?;
+    let exit_status = fields.next()?.parse().ok();
+    let exit_signal = fields.next()?.parse().ok();
+    let cursor = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let size = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let alternate = flag(fields.next()?)?;
+    let input_off = flag(fields.next()?)?;
+    let in_mode = flag(fields.next()?)?;
+    let history = fields.next()?.parse().ok()?;
+    let title_bytes: usize = fields.next()?.parse().ok()?;
+    let rest = fields.next()?;
+    let (title, command) = (rest.get(..title_bytes)?, rest.get(title_bytes..)?.strip_prefix(' ')?);
+    Some(Pane {
+        id,
+        pid,
+        dead,
+        exit_status: exit_status.filter(|_| dead && exit_signal.is_none()),
+        exit_signal: exit_signal.filter(|_| dead),
+        title: plain(title),
+        cursor,
+        size,
+        alternate,
+        input_off,
+        in_mode,
+        command: plain(command),
+        history,
+    })
+}
+
+/// `0` or empty is no, a number is yes (`pane_in_mode` counts).
+fn flag(field: &str) -> Option<bool> {
+    if field.is_empty() { Some(false) } else { field.parse::<u32>().ok().map(|n| n > 0) }
+}
+
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// The screen from the rows that `capture-pane -e` gives.
+fn screen(rows: &[u8]) -> Screen {
+    let ansi = clean(&String::from_utf8_lossy(rows));
+    let mut text = String::with_capacity(ansi.len());
+    for row in strip_ansi_escapes::strip_str(&ansi).split('\n') {
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    let end = text.trim_end_matches('\n').len();
+    text.truncate(if end == 0 { 0 } else { end + 1 });
+    Screen { ansi: ansi.into(), text: text.into() }
+}
+
+/// Rows with SGR escapes and nothing else that a terminal would obey.
+///
+/// `capture-pane -e` also writes SO and SI around line-drawing characters, which
+/// mean nothing without the program's choice of character sets: they become the
+/// Unicode characters they stand for.
+fn clean(rows: &str) -> String {
+    const SHIFT_OUT: char = '\u{e}';
+    const SHIFT_IN: char = '\u{f}';
+    let mut cleaned = String::with_capacity(rows.len());
+    let mut drawing = false;
+    let mut rest = rows;
+    while let Some(c) = rest.chars().next() {
+        if let Some(sgr) = sgr(rest) {
+            cleaned.push_str(sgr);
+            rest = &rest[sgr.len()..];
+            continue;
+        }
+        rest = &rest[c.len_utf8()..];
+        match c {
+            SHIFT_OUT => drawing = true,
+            SHIFT_IN => drawing = false,
+            '\n' => cleaned.push(c),
+            c if c.is_control() => {}
+            c if drawing => cleaned.push(line_drawing(c)),
+            c => cleaned.push(c),
+        }
+    }
+    cleaned
+}
+
+/// The SGR escape that `text` begins with: `ESC [`, digits, `;` or `:`, `m`.
+fn sgr(text: &str) -> Option<&str> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let after = parameters.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';' || c == ':');
+    let after = after.strip_prefix('m')?;
+    Some(&text[..text.len() - after.len()])
+}
+
+/// What a character of DEC's special graphics set looks like (VT100 user guide,
+/// table 3-9; the arrows and blocks as in terminfo's `acsc`).
+fn line_drawing(c: char) -> char {
+    match c {
+        '`' => '◆',
+        'a' => '▒',
+        'f' => '°',
+        'g' => '±',
+        'j' => '┘',
+        'k' => '┐',
+        'l' => '┌',
+        'm' => '└',
+        'n' => '┼',
+        'o' => '⎺',
+        'p' => '⎻',
+        'q' => '─',
+        'r' => '⎼',
+        's' => '⎽',
+        't' => '├',
+        'u' => '┤',
+        'v' => '┴',
+        'w' => '┬',
+        'x' => '│',
+        'y' => '≤',
+        'z' => '≥',
+        '{' => 'π',
+        '|' => '≠',
+        '}' => '£',
+        '~' => '·',
+        '+' => '→',
+        ',' => '←',
+        '-' => '↑',
+        '.' => '↓',
+        '0' => '█',
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_may_hold_anything() {
+        let facts = |title: &str| format!("%3 42 0   5 6 80 24 1 0 2 17 {} {title} my prog", title.len());
+        for title in ["", "a b", "%end 1 2 3\nx", "é😀 "] {
+            let pane = parse_pane(&facts(title)).unwrap();
+            assert_eq!(pane.title, plain(title));
+            assert_eq!(pane.command, "my prog");
+            assert_eq!((pane.cursor, pane.size, pane.history), ((5, 6), (80, 24), 17));
+            assert!(pane.alternate && pane.in_mode && !pane.input_off && !pane.dead);
+        }
+        assert_eq!(parse_pane(&facts("é").replace(" 2 é", " 1 é")), None);
+        assert_eq!(parse_pane("  0"), None);
+    }
+
+    #[test]
+    fn a_death_has_a_status_or_a_signal() {
+        let died = |status: &str, signal: &str| {
+            let pane = parse_pane(&format!("%3 42 1 {status} {signal} 0 0 80 24 0 0 0 0 0  sh")).unwrap();
+            (pane.exit_status, pane.exit_signal)
+        };
+        assert_eq!(died("3", ""), (Some(3), None));
+        assert_eq!(died("", "9"), (None, Some(9)));
+        assert_eq!(died("0", "15"), (None, Some(15)));
+    }
+
+    #[test]
+    fn only_colours_stay_in_a_screen() {
+        let rows = "\u{e}qx\u{f}q \u{1b}[1;31mred\u{1b}[0m\u{1b}]0;t\u{7}\u{1b}[2J\u{9b}\t  \n\n x \n\n\n";
+        let screen = screen(rows.as_bytes());
+        assert_eq!(&*screen.ansi, "─│q \u{1b}[1;31mred\u{1b}[0m]0;t[2J  \n\n x \n\n\n");
+        assert_eq!(&*screen.text, "─│q red]0;t[2J\n\n x\n");
+        assert_eq!(&*super::screen(b"\n\n").text, "");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_screen_without_controls(bytes: Vec<u8>) {
+            let screen = screen(&bytes);
+            proptest::prop_assert!(!screen.text.chars().any(|c| c.is_control() && c != '\n'));
+        }
+
+        #[test]
+        fn any_text_is_facts_or_not(text: String) {
+            let _ = parse_pane(&text);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Sessions as troop lays them out, and what tmux says of those there are.
+//!
+//! Window 0 is named `agent` and pane 0 is the agent (Houmao 2.4.0, reference
+//! section 2.5), whatever the user's `tmux.conf` counts from. All options are set on
+//! the session or the window; the user's global ones stay as they are.
+
+use super::quote::{literal_format, quote};
+use crate::error::{Error, Kind, Result};
+use crate::model::PaneId;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// The most columns and rows that tmux gives a window.
+pub const MAX_SIDE: u16 = 10_000;
+
+/// A session to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSession {
+    /// Its name; one that exists is refused.
+    pub name: String,
+    /// The name of window 0.
+    pub window_name: String,
+    /// Where the program starts; must be a directory.
+    pub cwd: PathBuf,
+    /// Columns and rows, until a person attaches with a terminal of another size.
+    pub size: (u16, u16),
+    /// Variables of the session: the program's environment, and what
+    /// `tmux show-environment` shows.
+    pub env: Vec<(String, String)>,
+    /// The program and its arguments; no shell reads them.
+    pub argv: Vec<String>,
+}
+
+/// What was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The window's id, `@3`.
+    pub window: String,
+    /// The agent's pane.
+    pub pane: PaneId,
+    /// The process in it.
+    pub pane_pid: i32,
+}
+
+/// One session of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// `$3`, never reused while the server lives.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Seconds since the epoch.
+    pub created: i64,
+    /// How many clients show it, ours included.
+    pub attached: u32,
+}
+
+/// Where a pane is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PanePlace {
+    /// The window's index in its session.
+    pub window_index: u32,
+    /// The pane's index in its window.
+    pub pane_index: u32,
+    /// The window's id, `@3`.
+    pub window: String,
+    /// The pane.
+    pub pane: PaneId,
+    /// The window's name.
+    pub window_name: String,
+}
+
+/// The format that [`SessionInfo::parse`] reads; the name is last because it may hold spaces.
+pub(super) const LIST_FORMAT: &str = "#{session_id} #{session_created} #{session_attached} #{session_name}";
+
+/// The format that [`PanePlace::parse`] reads.
+pub(super) const PANES_FORMAT: &str = "#{window_index} #{pane_index} #{window_id} #{pane_id} #{window_name}";
+
+/// What stands before the ids of a new session in its reply.
+const CREATED_MARK: &str = "troop-created ";
+
+impl SessionInfo {
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let mut fields = line.splitn(4, ' ');
+        Some(Self {
+            id: fields.next().filter(|id| id.starts_with('$'))?.to_owned(),
+            created: fields.next()?.parse().ok()?,
+            attached: fields.next()?.parse().ok()?,
+            name: fields.next()?.to_owned(),
+        })
+    }
+}
+
+impl PanePlace {
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let mut fields = line.splitn(5, ' ');
+        Some(Self {
+            window_index: fields.next()?.parse().ok()?,
+            pane_index: fields.next()?.parse().ok()?,
+            window: fields.next().filter(|id| id.starts_with('@'))?.to_owned(),
+            pane: PaneId::parse(fields.next()?)?,
+            window_name: fields.next()?.to_owned(),
+        })
+    }
+}
+
+impl Created {
+    /// The ids from the reply of [`NewSession::commands`], when `text` is that.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut fields = text.strip_prefix(CREATED_MARK)?.split(' ');
+        Some(Self {
+            window: fields.next().filter(|id| id.starts_with('@'))?.to_owned(),
+            pane: PaneId::parse(fields.next()?)?,
+            pane_pid: fields.next()?.parse().ok()?,
+        })
+    }
+}
+
+impl NewSession {
+    /// Refuses what tmux would take for something else or replace by a guess.
+    pub(super) fn check(&self) -> Result<()> {
+        let invalid = |sentence: String| Err(Error::new(Kind::Invalid, sentence));
+        check_name(&self.name)?;
+        let (columns, rows) = self.size;
+        if !(1..=MAX_SIDE).contains(&columns) || !(1..=MAX_SIDE).contains(&rows) {
+            return invalid(format!(
+                "{columns}x{rows} is no size for a terminal; use 1 to {MAX_SIDE} columns and rows"
+            ));
+        }
+        if self.argv.is_empty() {
+            return invalid(format!("the session {} was given no program to run", self.name));
+        }
+        if let Some((name, _)) = self.env.iter().find(|(name, _)| !is_variable(name)) {
+            return invalid(format!("{name:?} cannot be the name of an environment variable"));
+        }
+        let texts = self.argv.iter().chain(self.env.iter().map(|(_, value)| value));
+        if texts.into_iter().any(|text| text.contains('\0')) {
+            return invalid(format!("a NUL cannot be passed to the program of session {}", self.name));
+        }
+        // tmux would start the program in HOME instead.
+        if !self.cwd.is_dir() {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!("{} is not a directory, so no session can start there", self.cwd.display()),
+            ));
+        }
+        match self.cwd.to_str() {
+            Some(_) => Ok(()),
+            None => invalid(format!("{} is not UTF-8, and tmux takes no other names", self.cwd.display())),
+        }
+    }
+
+    /// One command sequence that makes the session and settles its options, before
+    /// the server looks at the program again: one that ends at once is kept too.
+    pub(super) fn commands(&self) -> String {
+        let target = target(&self.name);
+        let (columns, rows) = self.size;
+        let mut text = format!(
+            "new-session -d -P -F {ids} -s {name} -n {window} -c {cwd} -x {columns} -y {rows}",
+            ids = quote(&format!("{CREATED_MARK}#{{window_id}} #{{pane_id}} #{{pane_pid}}")),
+            name = quote(&literal_format(&self.name)),
+            window = quote(&literal_format(&self.window_name)),
+            cwd = quote(&literal_format(&self.cwd.to_string_lossy())),
+        );
+        // Writing to a String cannot fail.
+        for (name, value) in &self.env {
+            let _ = write!(text, " -e {}", quote(&format!("{name}={value}")));
+        }
+        text.push_str(" --");
+        if let [program] = self.argv.as_slice() {
+            // tmux hands a single argument to the user's shell to interpret.
+            for word in ["sh", "-c", "exec \"$0\"", program] {
+                let _ = write!(text, " {}", quote(word));
+            }
+        } else {
+            for word in &self.argv {
+                let _ = write!(text, " {}", quote(word));
+            }
+        }
+        let window_options = [
+            ("remain-on-exit", "on"),
+            ("pane-base-index", "0"),
+            ("automatic-rename", "off"),
+            ("allow-rename", "off"),
+            // The size stays until a person attaches; then theirs counts, whatever the global option says.
+            ("window-size", "latest"),
+        ];
+        for (option, value) in window_options {
+            let _ = write!(text, " ; set-option -w -t {target} {option} {value}");
+        }
+        let _ = write!(text, " ; set-option -t {target} destroy-unattached off ; set-option -t {target} base-index 0");
+        let not_zero = quote("#{!=:#{window_index},0}");
+        let to_zero = quote(&format!("move-window -s {target} -t {}", quote(&format!("={}:0", self.name))));
+        let _ = write!(text, " ; if-shell -F -t {target} {not_zero} {to_zero}");
+        // Errors in a tmux.conf are shown in a mode of the first pane, which would swallow the agent's keys.
+        let _ = write!(text, " ; copy-mode -q -t {target}");
+        text
+    }
+}
+
+/// The target that is this very session: `-t agent-1` would also match `agent-12`.
+pub(super) fn target(session: &str) -> String {
+    quote(&format!("={session}:"))
+}
+
+/// Refuses a name that tmux would change or read as more than a session's name.
+pub(super) fn check_name(session: &str) -> Result<()> {
+    if session.is_empty() || session.chars().any(|c| c == ':' || c == '.' || c.is_control()) {
+        Err(Error::new(
+            Kind::Invalid,
+            format!(
+                "{session:?} cannot be the name of a tmux session; use a name without ':', '.' and control characters"
+            ),
+        ))
+    } else {
+        Ok(())
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> NewSession {
+        NewSession {
+            name: "a".to_owned(),
+            window_name: "agent".to_owned(),
+            cwd: "/".into(),
+            size: (80, 24),
+            env: Vec::new(),
+            argv: vec!["true".to_owned()],
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_refused() {
+        session().check().unwrap();
+        type Change = fn(&mut NewSession);
+        let changes: [(Kind, Change); 7] = [
+            (Kind::Invalid, |s| s.name = "a:b".to_owned()),
+            (Kind::Invalid, |s| s.name.clear()),
+            (Kind::Invalid, |s| s.size.0 = 0),
+            (Kind::Invalid, |s| s.argv.clear()),
+            (Kind::Invalid, |s| s.argv.push("a\0".to_owned())),
+            (Kind::Invalid, |s| s.env.push(("A=B".to_owned(), String::new()))),
+            (Kind::NotFound, |s| s.cwd = "/no/such/directory".into()),
+        ];
+        for (kind, change) in changes {
+            let mut bad = session();
+            change(&mut bad);
+            assert_eq!(bad.check().unwrap_err().kind(), kind, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_commands_are_one_line() {
+        let mut session = session();
+        session.env.push(("TEXT".to_owned(), "two\nlines; $HOME".to_owned()));
+        assert!(!session.commands().contains('\n'));
+        assert!(!session.commands().contains("$HOME"));
+    }
+
+    #[test]
+    fn answers_are_parsed_strictly() {
+        let created = Created::parse("troop-created @1 %2 345").unwrap();
+        assert_eq!((created.window.as_str(), created.pane.as_str(), created.pane_pid), ("@1", "%2", 345));
+        assert_eq!(Created::parse("@1 %2 345"), None);
+        let info = SessionInfo::parse("$1 1700000000 2 my session").unwrap();
+        assert_eq!((info.name.as_str(), info.created, info.attached), ("my session", 1_700_000_000, 2));
+        assert_eq!(PanePlace::parse("0 0 @1 7 agent"), None);
+    }
+}
