@@ -110,7 +110,7 @@ pub fn tool_overrides(dir: &Path) -> (Vec<(String, String)>, Vec<crate::Error>) 
         match read {
             Ok(text) => texts.push((path.display().to_string(), text)),
             Err(error) => {
-                errors.push(crate::Error::io(format!("cannot read the tool definition {}", path.display()), &error))
+                errors.push(crate::Error::io(format!("cannot read the tool definition {}", path.display()), &error));
             }
         }
     }

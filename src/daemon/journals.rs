@@ -58,7 +58,7 @@ impl Journals {
         if let Some(open) = self.open.remove(id) {
             self.by_dir.remove(&open.dir);
             if let Some(watch) = watch {
-                let _ = watch.forget(&open.dir);
+                watch.forget(&open.dir);
             }
         }
     }

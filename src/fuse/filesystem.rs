@@ -226,7 +226,7 @@ fn actor(request: &Request) -> Actor {
 }
 
 /// The rows of a listing after `offset`: cookie, inode, name.
-fn rows<'a>(entries: &'a [Entry], dir: Node, offset: u64) -> impl Iterator<Item = (u64, Node, &'a str)> {
+fn rows(entries: &[Entry], dir: Node, offset: u64) -> impl Iterator<Item = (u64, Node, &str)> {
     let dots = [(1, dir, "."), (2, Node::Root, "..")];
     dots.into_iter()
         .chain(entries.iter().map(|entry| (entry.node.ino() + FIRST_COOKIE, entry.node, entry.name.as_ref())))
