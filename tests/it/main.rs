@@ -1,1 +1,2 @@
 //! One test binary, so that nothing is forgotten.
+mod store;
