@@ -7,5 +7,6 @@ mod real_gemini;
 mod real_houmao;
 mod real_support;
 mod stand_in;
+mod store;
 mod support;
 mod tidy;
