@@ -8,7 +8,8 @@ use super::line::Style;
 use super::log::{Outcome, Record, Target};
 use super::script::{self, Beat};
 use super::text;
-use super::transcript::{Entry, Transcript};
+use super::transcript::{Entry, INDENT, Transcript};
+use super::words;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -20,10 +21,6 @@ pub(super) const MAX_DRAFT: usize = 8 << 20;
 const MAX_QUEUED: usize = 100;
 /// Numbered lines between two looks at the keyboard.
 const LINES_AT_ONCE: u32 = 200;
-/// Rows of a prompt that the transcript repeats.
-const ECHOED_LINES: usize = 6;
-/// Characters of each of those rows.
-const ECHOED_CHARS: usize = 400;
 /// The choices of a question; the last is a denial.
 pub(super) const CHOICES: [&str; 3] = ["Yes", "Yes, always", "No"];
 
@@ -260,20 +257,23 @@ impl App {
         if self.draft.len() + typed.len() <= MAX_DRAFT {
             self.draft.push_str(typed);
         } else {
-            self.complain("The draft is full: send it, or clear it with ctrl-u.");
+            words::complain(&mut self.transcript, "The draft is full: send it, or clear it with ctrl-u.");
         }
     }
 
     fn submit(&mut self) {
         match self.draft.trim() {
             "" => return,
-            "/help" => return self.command(Self::help),
+            "/help" => return self.command(|app| words::help(&mut app.transcript)),
             "/exit" => return self.command(|app| app.end(0)),
             _ => {}
         }
         let queued = matches!(self.phase, Phase::Turn(_));
         if queued && self.queue.len() == MAX_QUEUED {
-            return self.complain("The queue is full: wait until a turn ends, then press enter again.");
+            return words::complain(
+                &mut self.transcript,
+                "The queue is full: wait until a turn ends, then press enter again.",
+            );
         }
         let prompt = std::mem::take(&mut self.draft);
         self.last_prompt.clone_from(&prompt);
@@ -297,7 +297,7 @@ impl App {
     }
 
     fn begin(&mut self, prompt: &str) {
-        self.echo(prompt);
+        words::echo(&mut self.transcript, prompt);
         self.turns += 1;
         self.records.push(Record::TurnBegan { turn: self.turns });
         self.phase = Phase::Turn(Turn {
@@ -311,8 +311,7 @@ impl App {
     }
 
     fn interrupt(&mut self) {
-        self.transcript.space();
-        self.transcript.push(Entry::new("Interrupted", Style::Error).marked("■ ", Style::Error));
+        words::interrupted(&mut self.transcript);
         self.end_turn(Outcome::Interrupted);
     }
 
@@ -333,9 +332,7 @@ impl App {
         turn.answering = false;
         let text = CHOICES[choice];
         self.records.push(Record::Answer { choice: choice + 1, text });
-        self.transcript.space();
-        let shown = Entry::new(format!("{text}: {}", question.command), Style::Plain);
-        self.transcript.push(shown.marked("◆ ", Style::Warn));
+        words::answered(&mut self.transcript, text, &question.command);
     }
 
     /// Plays every beat that is due; stops early so that a flood leaves time to draw and to listen.
@@ -345,7 +342,7 @@ impl App {
                 Phase::Starting { until } if *until <= self.now => {
                     self.phase = Phase::Idle;
                     self.records.push(Record::Ready);
-                    self.greet();
+                    words::greet(&mut self.transcript, &self.name);
                 }
                 Phase::Turn(turn) if turn.question.is_none() && turn.due <= self.now => {
                     let Some(beat) = turn.beats.pop_front() else {
@@ -366,7 +363,7 @@ impl App {
     fn play(&mut self, beat: Beat) {
         let Phase::Turn(turn) = &mut self.phase else { return };
         let first_of_answer = !std::mem::replace(&mut turn.answering, true);
-        let mark = if first_of_answer { "● " } else { super::transcript::INDENT };
+        let mark = if first_of_answer { "● " } else { INDENT };
         match beat {
             Beat::Pause(time) => {
                 turn.due = self.now + time;
@@ -382,11 +379,7 @@ impl App {
                 self.transcript.push(Entry::new(text, Style::Plain).marked(mark, Style::Accent));
             }
             Beat::Quote(text) => {
-                self.transcript.space();
-                for (at, line) in text.lines().enumerate() {
-                    let mark = if at == 0 { mark } else { super::transcript::INDENT };
-                    self.transcript.push(Entry::new(line, Style::Plain).marked(mark, Style::Accent));
-                }
+                words::block(&mut self.transcript, text, mark, Style::Plain);
             }
             Beat::Lines { next, last } => {
                 let end = last.min(next.saturating_add(LINES_AT_ONCE - 1));
@@ -403,65 +396,11 @@ impl App {
                 self.armed = None;
             }
             Beat::Fail => {
-                self.transcript.space();
-                let failure = "The model failed: overloaded (529). Nothing was done; send the prompt again.";
-                self.transcript.push(Entry::new(failure, Style::Error).marked("✗ ", Style::Error));
+                words::complain(&mut self.transcript, words::FAILURE);
                 self.end_turn(Outcome::Failed);
             }
             Beat::Exit(code) => self.end(code),
             Beat::Title(on) => self.titles = on,
         }
     }
-
-    fn greet(&mut self) {
-        let about = "A practice agent: no account, no cost. /help lists what it plays.";
-        self.transcript.push(Entry::new(&self.name, Style::Bold).marked("◇ ", Style::Accent));
-        self.transcript.push(Entry::new(about, Style::Dim));
-        self.transcript.space();
-    }
-
-    fn echo(&mut self, prompt: &str) {
-        self.transcript.space();
-        for (at, line) in prompt.lines().take(ECHOED_LINES).enumerate() {
-            let mut shown: String = line.chars().take(ECHOED_CHARS).collect();
-            if shown.len() < line.len() {
-                shown.push('…');
-            }
-            let entry = Entry::new(shown, Style::Bold);
-            self.transcript.push(if at == 0 { entry.marked("❯ ", Style::Accent) } else { entry });
-        }
-        let more = prompt.lines().count().saturating_sub(ECHOED_LINES);
-        if more > 0 {
-            self.transcript.push(Entry::new(format!("… {more} more lines"), Style::Dim));
-        }
-        self.transcript.space();
-    }
-
-    fn complain(&mut self, sentence: &str) {
-        self.transcript.space();
-        self.transcript.push(Entry::new(sentence, Style::Error).marked("✗ ", Style::Error));
-        self.transcript.space();
-    }
-
-    fn help(&mut self) {
-        self.transcript.space();
-        for (at, line) in HELP.lines().enumerate() {
-            let entry = Entry::new(line, if at == 0 { Style::Plain } else { Style::Dim });
-            self.transcript.push(if at == 0 { entry.marked("◇ ", Style::Accent) } else { entry });
-        }
-        self.transcript.space();
-    }
 }
-
-const HELP: &str = "\
-A prompt is answered with what arrived. Words of a script in it are played instead:
-sim:work=MS      work in silence
-sim:say=A-B-C    say this
-sim:lines=N      print numbered lines
-sim:ask          ask for an approval
-sim:fail         fail as a model does
-sim:trap         quote my own screen
-sim:title=off    leave the window title alone
-sim:exit=CODE    end the program
-Keys: enter sends, ctrl-j new line, esc interrupts,
-up recalls, ctrl-u clears, ctrl-c twice leaves.";

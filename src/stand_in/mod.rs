@@ -19,6 +19,7 @@ mod terminal;
 mod text;
 mod transcript;
 mod view;
+mod words;
 
 #[cfg(test)]
 mod tests;

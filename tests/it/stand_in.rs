@@ -1,238 +1,17 @@
 //! The stand-in in a real tmux server, and the rules of its tool definition on what it shows.
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use regex::Regex;
-use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+// The configuration allows it in tests, which does not reach what they call.
+#![allow(clippy::unwrap_used)]
 
-const TROOP: &str = env!("CARGO_BIN_EXE_troop");
-/// What a loaded machine may take; nothing here depends on how long anything took.
-const PATIENCE: Duration = Duration::from_secs(60);
+mod pane;
+
+use nix::sys::signal::Signal;
+use pane::{Pane, TROOP, definition};
+use serde_json::Value;
+use std::process::{Command, Stdio};
+
 /// Every size at which the screen must be right.
 const SIZES: [(u16, u16); 5] = [(40, 12), (80, 24), (120, 40), (200, 60), (63, 17)];
-
-/// A stand-in in the only pane of a private tmux server.
-struct Pane {
-    directory: tempfile::TempDir,
-    watcher: Child,
-    output: Arc<Mutex<String>>,
-    changed: Receiver<()>,
-    _log_watcher: notify::RecommendedWatcher,
-    rules: Vec<Rule>,
-}
-
-struct Rule {
-    region: String,
-    matches: Regex,
-    shows: String,
-    priority: i64,
-}
-
-impl Pane {
-    fn start(arguments: &str) -> Self {
-        Self::start_sized(arguments, 80, 24)
-    }
-
-    fn start_sized(arguments: &str, columns: u16, rows: u16) -> Self {
-        let pane = Self::open(arguments, columns, rows);
-        pane.wait_for_log("ready");
-        pane.wait_until_shows("ready");
-        pane
-    }
-
-    fn open(arguments: &str, columns: u16, rows: u16) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let (sender, changed) = channel();
-        let log_watcher = watch(directory.path(), sender.clone());
-        let log = directory.path().join("log");
-        // What comes after shows that the terminal is as it was before.
-        let script = format!(
-            "before=$(stty -g); {TROOP} stand-in --log {} {arguments}; code=$?; \
-             test \"$before\" = \"$(stty -g)\" && echo \"restored, exit $code\"; exec cat",
-            log.display()
-        );
-        let size = [columns.to_string(), rows.to_string()];
-        let start = ["new-session", "-d", "-s", "main", "-x", &size[0], "-y", &size[1], &script];
-        let status = tmux(directory.path()).args(["-f", "/dev/null"]).args(start).status().unwrap();
-        assert!(status.success());
-        let (watcher, output) = listen(directory.path(), sender);
-        Self { directory, watcher, output, changed, _log_watcher: log_watcher, rules: rules() }
-    }
-
-    fn tmux(&self, arguments: &[&str]) -> String {
-        let output = tmux(self.directory.path()).args(arguments).output().unwrap();
-        assert!(output.status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn keys(&self, keys: &[&str]) -> &Self {
-        self.tmux(&[&["send-keys", "-t", "=main:"], keys].concat());
-        self
-    }
-
-    fn type_text(&self, text: &str) -> &Self {
-        self.keys(&["-l", text])
-    }
-
-    fn paste(&self, text: &str) -> &Self {
-        let mut load = tmux(self.directory.path());
-        let mut load = load.args(["load-buffer", "-b", "paste", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-        load.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-        assert!(load.wait().unwrap().success());
-        self.tmux(&["paste-buffer", "-p", "-r", "-d", "-b", "paste", "-t", "=main:"]);
-        self
-    }
-
-    fn prompt(&self, text: &str) -> &Self {
-        self.type_text(text).keys(&["Enter"])
-    }
-
-    fn screen(&self) -> String {
-        self.tmux(&["capture-pane", "-p", "-t", "=main:"])
-    }
-
-    fn title(&self) -> String {
-        self.tmux(&["display-message", "-p", "-t", "=main:", "#{pane_title}"]).trim_end().to_owned()
-    }
-
-    fn log(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
-        // The last line may be half written when it is read.
-        text.split_inclusive('\n')
-            .filter(|line| line.ends_with('\n'))
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    }
-
-    /// Waits for an event: output of the pane or a line in the log. Nothing is polled.
-    fn wait<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(found) = found() {
-                return found;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if self.changed.recv_timeout(left).is_err() {
-                panic!("no {what}; title {:?}, screen:\n{}\nlog: {:#?}", self.title(), self.screen(), self.log());
-            }
-        }
-    }
-
-    fn wait_for_text(&self, text: &str) -> String {
-        self.wait(text, || Some(self.screen()).filter(|screen| screen.contains(text)))
-    }
-
-    fn wait_for_log(&self, event: &str) -> Value {
-        self.wait(event, || self.log().into_iter().find(|line| line["event"] == event))
-    }
-
-    fn wait_for_turn(&self, turn: u64) -> Value {
-        self.wait("end of turn", || {
-            self.log().into_iter().find(|line| line["event"] == "turn_ended" && line["turn"] == turn)
-        })
-    }
-
-    fn wait_until_shows(&self, status: &str) {
-        self.wait(status, || (self.shows().as_deref() == Some(status)).then_some(()));
-    }
-
-    /// What the rules of the tool definition say about what the pane shows now.
-    fn shows(&self) -> Option<String> {
-        let (screen, title) = (self.screen(), self.title());
-        let rows: Vec<&str> = screen.lines().map(str::trim_end).filter(|row| !row.is_empty()).collect();
-        let rule = self.rules.iter().find(|rule| {
-            let region = match rule.region.split_once(':') {
-                Some(("bottom", n)) => rows[rows.len().saturating_sub(n.parse().unwrap())..].join("\n"),
-                _ if rule.region == "title" => title.clone(),
-                _ => rows.join("\n"),
-            };
-            rule.matches.is_match(&region)
-        });
-        rule.map(|rule| rule.shows.clone())
-    }
-
-    fn resize(&self, (columns, rows): (u16, u16)) {
-        self.tmux(&["resize-window", "-t", "=main:", "-x", &columns.to_string(), "-y", &rows.to_string()]);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = self.wait_for_log("start")["pid"].as_i64().unwrap();
-        kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
-    }
-}
-
-impl Drop for Pane {
-    fn drop(&mut self) {
-        let _ = tmux(self.directory.path()).arg("kill-server").status();
-        let _ = self.watcher.wait();
-    }
-}
-
-fn tmux(directory: &Path) -> Command {
-    let mut command = Command::new("tmux");
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", directory);
-    command.env("LC_ALL", "C.UTF-8").env("SHELL", "/bin/sh").env("TMUX_TMPDIR", directory);
-    command.current_dir(directory).arg("-u").arg("-S").arg(directory.join("tmux"));
-    command
-}
-
-/// A control client, whose `%output` lines say when the pane wrote something.
-fn listen(directory: &Path, changed: Sender<()>) -> (Child, Arc<Mutex<String>>) {
-    let mut child = tmux(directory)
-        .args(["-C", "attach-session", "-f", "ignore-size", "-t", "=main"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = Arc::new(Mutex::new(String::new()));
-    let (collected, lines) = (Arc::clone(&output), BufReader::new(child.stdout.take().unwrap()));
-    std::thread::spawn(move || {
-        for line in lines.split(b'\n').map_while(Result::ok) {
-            if let Some(bytes) = line.strip_prefix(b"%output ") {
-                collected.lock().unwrap().push_str(&String::from_utf8_lossy(bytes));
-            }
-            let _ = changed.send(());
-        }
-    });
-    (child, output)
-}
-
-fn watch(directory: &Path, changed: Sender<()>) -> notify::RecommendedWatcher {
-    use notify::Watcher;
-    let mut watcher = notify::recommended_watcher(move |_| {
-        let _ = changed.send(());
-    })
-    .unwrap();
-    watcher.watch(directory, notify::RecursiveMode::NonRecursive).unwrap();
-    watcher
-}
-
-fn definition() -> toml::Table {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/tool/stand-in.toml");
-    std::fs::read_to_string(path).unwrap().parse().unwrap()
-}
-
-fn rules() -> Vec<Rule> {
-    let text = |rule: &toml::Value, key: &str| rule[key].as_str().unwrap().to_owned();
-    let rules = definition()["rule"].as_array().unwrap().clone();
-    let mut rules: Vec<Rule> = rules
-        .iter()
-        .map(|rule| Rule {
-            region: text(rule, "region"),
-            matches: Regex::new(&text(rule, "match")).unwrap(),
-            shows: text(rule, "shows"),
-            priority: rule["priority"].as_integer().unwrap(),
-        })
-        .collect();
-    rules.sort_by_key(|rule| -rule.priority);
-    rules
-}
 
 fn sha1(text: &str) -> String {
     use sha1::Digest;
@@ -489,6 +268,13 @@ fn the_terminal_is_restored_however_it_ends() {
         let screen = pane.wait_for_text("plain\nplain\n");
         assert!(!screen.contains("200~"), "bracketed paste is still on: {screen}");
     }
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let pane = Pane::start("");
+    pane.tmux(&["kill-server"]);
+    assert_eq!(pane.wait_for_log("exit")["code"], 129);
 }
 
 #[test]
