@@ -75,7 +75,8 @@ impl Registry {
         Ok(None)
     }
 
-    /// The agent with that id, else the one with that name. Live agents count
+    /// The agent with that id, else the one with that name, or shown as
+    /// `<name>~<first 8 of the id>` (the contract, section 4.8). Live agents count
     /// before stopped ones of the same name, and those before retired ones;
     /// [`Kind::Ambiguous`] when several are left, [`Kind::NotFound`] when none is.
     pub fn find(&self, name_or_id: &str) -> Result<Entry> {

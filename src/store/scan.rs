@@ -185,7 +185,7 @@ pub(crate) fn directory_name(record_path: &Path) -> Option<&str> {
 }
 
 /// The agent that `wanted` names: the one with that id, else the one with that
-/// name. Of several with one name, the live ones count before the stopped ones,
+/// name, or with that name, a `~` and the first 8 characters of its id. Of several with one name, the live ones count before the stopped ones,
 /// and those before the retired ones.
 pub(crate) fn find(scan: Scan, wanted: &str) -> Result<Entry> {
     use crate::model::LifecycleState::{Retired, Stopped};
@@ -193,7 +193,9 @@ pub(crate) fn find(scan: Scan, wanted: &str) -> Result<Entry> {
         return Ok(entry.clone());
     }
     let unreadable = scan.problems.iter().filter(|finding| finding.severity == Severity::Error).count();
-    let named: Vec<Entry> = scan.entries.into_iter().filter(|entry| entry.record.name == wanted).collect();
+    let is_named =
+        |record: &Record| record.name == wanted || wanted.split_once('~') == Some((&record.name, record.id.short()));
+    let named: Vec<Entry> = scan.entries.into_iter().filter(|entry| is_named(&entry.record)).collect();
     let rank = |entry: &Entry| match entry.record.lifecycle.state {
         Retired => 2,
         Stopped => 1,

@@ -1,5 +1,7 @@
 //! The store on real files, against Houmao's own schemas and samples.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod doctor;
 mod hostile;
 mod journal;

@@ -2,10 +2,11 @@
 //! Houmao rejects a whole record for one unknown key and we say so when we see it.
 
 pub mod external;
-pub mod manifest_v4;
+mod manifest_rules;
+pub(crate) mod manifest_v4;
 mod parts;
-pub mod record_v2;
-pub mod record_v3;
+mod record_v2;
+mod record_v3;
 mod rules;
 
 use crate::error::{Error, Kind, Result};

@@ -197,7 +197,7 @@ fn things_that_are_no_records_are_named_and_stay() {
     expected.push(("other-name/record.json", Severity::Warning, "not named after"));
     if !nix::unistd::geteuid().is_root() {
         let path = fixture.plant("unreadable", &good);
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o000)).unwrap();
         expected.push(("unreadable/record.json", Severity::Error, "denied"));
     }
 

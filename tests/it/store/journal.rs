@@ -121,7 +121,11 @@ fn many_writers_share_one_journal() {
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
             let mut journal = Journal::open(dir.path()).unwrap();
-            scope.spawn(move || (0..EVENTS).for_each(|n| drop(append(&mut journal, &format!("{writer}-{n}")))));
+            scope.spawn(move || {
+                for n in 0..EVENTS {
+                    append(&mut journal, &format!("{writer}-{n}"));
+                }
+            });
         }
     });
     let seen = watching.read_new().unwrap();

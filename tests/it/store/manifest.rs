@@ -154,7 +154,7 @@ fn every_broken_cross_check_is_named() {
         ("/runtime/registry_launch_authority", "external".into(), "registry_launch_authority"),
         ("/runtime/memory_root", "/m".into(), "memory_root"),
         ("/runtime/agent_pid", 0.into(), "agent_pid"),
-        ("/local_interactive", null.clone(), "local_interactive"),
+        ("/local_interactive", null, "local_interactive"),
         ("/headless", both, "headless"),
         ("/agent_launch_authority/launch_args", serde_json::json!(["x"]), "launch_args"),
         ("/agent_launch_authority/posture_kind", "tui_launch_options".into(), "launch_args"),

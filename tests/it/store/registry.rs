@@ -165,6 +165,7 @@ fn finding_by_id_and_by_name() {
     assert!(error.sentence().contains("t-1") && error.sentence().contains("t-2"), "{error}");
     assert!(!error.sentence().contains("t-old"), "{error}");
     assert_eq!(fixture.registry.find("t-2").unwrap().record.id.as_str(), "t-2");
+    assert_eq!(fixture.registry.find("twin~t-1").unwrap().record.id.as_str(), "t-1");
     // Exact, not a prefix.
     assert_eq!(fixture.registry.find("ali").unwrap_err().kind(), Kind::NotFound);
     fixture.plant("broken", b"{");
