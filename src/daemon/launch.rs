@@ -117,7 +117,12 @@ impl Hands {
         let (sender, events) = tmux_events();
         let (client, created) = Client::create(&self.settings.socket, new, sender).await?;
         let link = Link { client: Arc::new(client), pane: created.pane.clone() };
-        self.tell(Event::Created { agent: record.id.clone(), fresh: Fresh { link, events } }).await;
+        self.tell(Event::Created {
+            agent: record.id.clone(),
+            generation: record.generation.clone(),
+            fresh: Fresh { link, events },
+        })
+        .await;
         blocking(move || store::launch::update_panes(&root, &created.window, &created.pane)).await
     }
 

@@ -9,6 +9,7 @@ mod event;
 mod journals;
 mod launch;
 mod observe;
+mod observers;
 mod reader;
 mod run;
 mod stop;
