@@ -111,14 +111,17 @@ impl Pane {
     /// Waits for an event: output of the pane or a line in the log. Nothing is polled.
     pub(super) fn wait<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
+        let mut late = false;
         loop {
+            // Looked at once more when it is late: the machine itself may have stood still.
             if let Some(found) = found() {
                 return found;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if self.changed.recv_timeout(left).is_err() {
+            if late {
                 panic!("no {what}; title {:?}, screen:\n{}\nlog: {:#?}", self.title(), self.screen(), self.log());
             }
+            let left = deadline.saturating_duration_since(Instant::now());
+            late = self.changed.recv_timeout(left).is_err();
         }
     }
 
