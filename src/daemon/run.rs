@@ -70,7 +70,8 @@ struct Loop {
     world: World,
     hub: Hub,
     hands: Hands,
-    watch: Option<Watch>,
+    /// What is to be read again.
+    changes: mpsc::Sender<Change>,
     journals: Journals,
     observers: Observers,
     scanned: bool,
@@ -106,8 +107,8 @@ impl Loop {
             world,
             hub,
             hands,
-            watch,
-            journals: Journals::default(),
+            changes,
+            journals: Journals::new(watch),
             observers,
             scanned: false,
             settled: false,
@@ -121,7 +122,7 @@ impl Loop {
             Event::Read { entry, manifest } => {
                 let id = entry.record.id.clone();
                 let record = entry.record.clone();
-                let events = self.journals.meet(&record, self.watch.as_ref());
+                let events = self.journals.meet(&record);
                 let fact = Fact::Record { record: Box::new(entry.record), path: Arc::new(entry.path), manifest };
                 self.learn(fact, now);
                 self.learn(Fact::Journal(id.clone(), events), now);
@@ -138,8 +139,11 @@ impl Loop {
                 self.scanned = true;
             }
             Event::Changed(path) => {
-                if let Some((id, events)) = self.journals.changed(&path) {
-                    self.learn(Fact::Journal(id, events), now);
+                if let Some(changed) = self.journals.changed(&path) {
+                    if changed.manifest {
+                        self.reread(Change::Record(changed.agent.to_string()));
+                    }
+                    self.learn(Fact::Journal(changed.agent, changed.events), now);
                 }
             }
             Event::Connected { agent, serial, link } => self.observers.connected(&agent, serial, link),
@@ -198,7 +202,7 @@ impl Loop {
                 Effect::Refuse { agent, what, error } => {
                     self.refused(agent.clone(), what.clone(), error, actor.clone(), now);
                 }
-                Effect::Rescan => self.rescan(),
+                Effect::Rescan => self.reread(Change::Rescan),
                 _ => {}
             }
             jobs.extend(Job::of(
@@ -238,7 +242,7 @@ impl Loop {
                 _ => return,
             },
         };
-        let events = self.journals.write(&record, actor, kind, now, self.watch.as_ref());
+        let events = self.journals.write(&record, actor, kind, now);
         self.learn(Fact::Journal(id, events), now);
     }
 
@@ -255,17 +259,15 @@ impl Loop {
         }
     }
 
-    fn rescan(&self) {
-        let (registry, events) = (self.registry.clone(), self.hands.events.clone());
-        let (changes, changed) = mpsc::channel(1);
-        let _ = changes.try_send(Change::Rescan);
-        tokio::spawn(reader::run(registry, changed, events));
+    /// Has something read again; when too much waits to be read already, that will do.
+    fn reread(&self, change: Change) {
+        let _ = self.changes.try_send(change);
     }
 
     fn lose(&mut self, id: &AgentId, now: Timestamp) {
         self.observers.forget(id);
         self.last_refusal.remove(id);
-        self.journals.forget(id, self.watch.as_ref());
+        self.journals.forget(id);
         self.learn(Fact::NoRecord(id.clone()), now);
     }
 

@@ -150,7 +150,7 @@ impl World {
                 self.settled = true;
             }
             Fact::Journal(id, events) => {
-                if let Some(agent) = self.agents.get_mut(&id) {
+                if let Some(agent) = self.agents.get_mut(&id).filter(|_| !events.is_empty()) {
                     for event in &events {
                         agent.history.push(event);
                         if let EventKind::Prompt { text, .. } = &event.kind {
@@ -212,6 +212,9 @@ impl World {
         let id = record.id.clone();
         let tool = self.tools.get_or_generic(&record.tool).clone();
         match self.agents.get_mut(&id) {
+            Some(agent) if agent.record == record && agent.record_path == path && agent.manifest == manifest => {
+                Vec::new()
+            }
             Some(agent) => {
                 // Another launch is another life: nothing seen of the last one counts.
                 let relaunched = agent.record.generation != record.generation
