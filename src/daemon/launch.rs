@@ -1,6 +1,7 @@
 //! Starts an agent. The record is written before the program is started: a crash
 //! leaves a record of an agent that is not there, never an agent without a record.
 
+use super::clock::now;
 use super::config::environment;
 use super::effects::{Hands, Target};
 use super::event::{Event, Fresh, Link};
@@ -13,7 +14,6 @@ use crate::model::{Actor, EventKind, Record};
 use crate::store::{self, Expect, LaunchManifest, launch, lifecycle, names};
 use crate::tmux::{Client, NewSession};
 use crate::tool::Tool;
-use jiff::Timestamp;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Hands {
     pub(super) async fn launch(&self, order: LaunchOrder, tool: Arc<Tool>, actor: Actor) -> Result<()> {
         let argv = self.resolve_argv(&order)?;
         self.check_cwd(&order.cwd)?;
-        let now = Timestamp::now();
+        let now = now();
         let name = order.name.as_str().to_owned();
         let backend = Backend::LocalInteractive;
         let session_id = names::session_id(backend, now);

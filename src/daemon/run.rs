@@ -1,5 +1,6 @@
 //! The loop itself.
 
+use super::clock::now;
 use super::config::Settings;
 use super::effects::{Hands, Job, Target, prompt_id};
 use super::event::{Event, MAX_EVENTS};
@@ -31,7 +32,7 @@ const REFUSAL_REPEAT: Duration = Duration::from_secs(1);
 pub(super) async fn run(settings: Settings, hub: Hub, mut stopped: oneshot::Receiver<()>) {
     let (events, mut received) = mpsc::channel(MAX_EVENTS);
     let mut state = Loop::new(settings, hub, events);
-    state.publish(Timestamp::now());
+    state.publish(now());
     loop {
         let wake = state.next_wake();
         let waited = tokio::select! {
@@ -40,7 +41,7 @@ pub(super) async fn run(settings: Settings, hub: Hub, mut stopped: oneshot::Rece
             request = state.hub.requests.recv() => Waited::Request(request),
             () = tokio::time::sleep_until(wake) => Waited::Time,
         };
-        let now = Timestamp::now();
+        let now = now();
         match waited {
             Waited::Event(Some(event)) => state.take(event, now),
             Waited::Request(Some(request)) => state.obey(request, now),
@@ -165,7 +166,7 @@ impl Loop {
                 }
             }
             Event::Created { agent, generation, fresh } => {
-                self.observers.created(&agent, generation, fresh, &self.world)
+                self.observers.created(&agent, generation, fresh, &self.world);
             }
             Event::Fact(fact) => self.learn(fact, now),
             Event::Note(note) => self.note(note, now),
@@ -296,7 +297,7 @@ impl Loop {
     }
 
     fn next_wake(&self) -> Instant {
-        let now = Timestamp::now();
+        let now = now();
         let world = self
             .world
             .deadline()
