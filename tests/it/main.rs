@@ -1,1 +1,7 @@
 //! One test binary, so that nothing is forgotten.
+
+mod tmux;
+
+mod support {
+    pub(crate) mod tmux;
+}
