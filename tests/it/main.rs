@@ -10,3 +10,4 @@ mod stand_in;
 mod store;
 mod support;
 mod tidy;
+mod tmux;
