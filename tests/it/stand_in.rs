@@ -1,7 +1,6 @@
 //! The stand-in in a real tmux server, and the rules of its tool definition on what it shows.
 
 // The configuration allows it in tests, which does not reach what they call.
-#![allow(clippy::unwrap_used)]
 
 mod pane;
 
