@@ -6,6 +6,7 @@ use super::config::environment;
 use super::effects::{Hands, Target};
 use super::event::{Event, Fresh, Link};
 use super::observe::tmux_events;
+use super::reader::manifest_of;
 use super::stop::LAUNCH_FAILED;
 use crate::engine::LaunchOrder;
 use crate::error::{Error, Kind, Result};
@@ -84,18 +85,16 @@ impl Hands {
             let (registry, root, record) = (self.registry.clone(), root.clone(), record.clone());
             blocking(move || {
                 launch::write_session(&root, &manifest)?;
-                registry.publish(&record, &Expect::New, now)
+                registry.publish(&record, &Expect::New, now)?;
+                let entry = registry.read(&record.id)?.ok_or_else(|| {
+                    Error::new(Kind::Gone, format!("the record of {} was removed while it was launched", record.name))
+                })?;
+                Ok(Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry) })
             })
         };
-        saved.await?;
-        self.tell(Event::Note((
-            record.id.clone(),
-            actor,
-            EventKind::Launched { tool: order.tool, session: session.clone() },
-        )))
-        .await;
+        self.tell(saved.await?).await;
         let new = NewSession {
-            name: session,
+            name: session.clone(),
             window_name: launch::WINDOW_NAME.to_owned(),
             cwd: order.cwd,
             size: SIZE,
@@ -103,7 +102,11 @@ impl Hands {
             argv,
         };
         match self.spawn(&new, &record, root).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                let launched = EventKind::Launched { tool: order.tool, session };
+                self.tell(Event::Note((record.id, actor, launched))).await;
+                Ok(())
+            }
             Err(error) => {
                 // Nothing runs: the name is free again.
                 let target = Target::bare(record, tool, socket.clone(), None);

@@ -67,7 +67,6 @@ enum Waited {
 /// Everything the loop owns.
 struct Loop {
     settings: Arc<Settings>,
-    registry: Arc<Registry>,
     world: World,
     hub: Hub,
     hands: Hands,
@@ -101,10 +100,9 @@ impl Loop {
         };
         let watch = watch.inspect_err(|error| tracing::warn!(%error, "records are not watched")).ok();
         let _ = changes.try_send(Change::Rescan);
-        tokio::spawn(reader::run(registry.clone(), changed, events));
+        tokio::spawn(reader::run(registry, changed, events));
         Self {
             settings,
-            registry,
             world,
             hub,
             hands,
@@ -235,14 +233,7 @@ impl Loop {
         if matches!(actor, Actor::Observed) && !self.settings.keeps_history {
             return;
         }
-        // An agent of our own making may be noted before its record was read back.
-        let record = match self.world.agents.get(&id) {
-            Some(agent) => agent.record.clone(),
-            None => match self.registry.read(&id) {
-                Ok(Some(entry)) => entry.record,
-                _ => return,
-            },
-        };
+        let Some(record) = self.world.agents.get(&id).map(|agent| agent.record.clone()) else { return };
         let events = self.journals.write(&record, actor, kind, now);
         self.learn(Fact::Journal(id, events), now);
     }

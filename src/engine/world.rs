@@ -222,8 +222,13 @@ impl World {
                 if relaunched {
                     agent.tracker = Tracker::new(record.lifecycle.updated_at, now);
                     agent.terminal = Terminal::Unseen;
+                    (agent.scrollback, agent.error) = (Arc::default(), Arc::default());
                     self.last_slot += 1;
                     agent.slot = self.last_slot;
+                    // A session of its own has a history of its own.
+                    if agent.record.manifest_path != record.manifest_path {
+                        (agent.history, agent.prompt) = (History::default(), Arc::default());
+                    }
                 }
                 (agent.record, agent.record_path, agent.manifest, agent.tool) = (record, path, manifest, tool);
                 self.with(&id, now, |_| {})
