@@ -20,12 +20,13 @@ pub const TROOP_BIN: &str = "TROOP_TEST_BIN";
 /// A directory with everything a test touches; what was started in it ends with it.
 pub struct Sandbox {
     dir: TempDir,
+    more: Vec<(String, OsString)>,
 }
 
 impl Sandbox {
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("troop-").tempdir().unwrap();
-        let sandbox = Self { dir };
+        let sandbox = Self { dir, more: Vec::new() };
         for private in [sandbox.home(), sandbox.tmux_dir(), sandbox.work(), sandbox.path().join("run")] {
             std::fs::create_dir_all(&private).unwrap();
             // tmux refuses a directory that others may enter.
@@ -81,6 +82,11 @@ impl Sandbox {
         ]
     }
 
+    /// One more variable, or another value, for every program of this sandbox.
+    pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        self.more.push((name.to_owned(), value.into()));
+    }
+
     /// The troop program, to be asserted on.
     pub fn troop<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> assert_cmd::Command {
         let mut command = self.command(troop_bin());
@@ -98,7 +104,12 @@ impl Sandbox {
     /// Any other program, with exactly the environment of this sandbox.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().envs(self.env()).current_dir(self.work()).stdin(Stdio::null());
+        command
+            .env_clear()
+            .envs(self.env())
+            .envs(self.more.iter().cloned())
+            .current_dir(self.work())
+            .stdin(Stdio::null());
         command
     }
 
