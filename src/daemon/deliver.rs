@@ -1,5 +1,6 @@
 //! Types into a terminal, after a look at it and under the agent's lock.
 
+use super::clock::now;
 use super::effects::{Hands, Target};
 use super::event::Link;
 use super::observe::look;
@@ -14,6 +15,16 @@ use jiff::Timestamp;
 use std::io::Write;
 use std::time::Duration;
 
+/// How long a pasted text may take to show in the composer. A program that was
+/// slow to take it in swallows a submit key that comes first.
+const PASTE_SHOWS: Duration = Duration::from_secs(3);
+/// How long a submitted text may go on standing in the composer.
+const SUBMIT_SHOWS: Duration = Duration::from_secs(1);
+/// How often the submit key is pressed again while our text still stands there
+/// (contract, section 4.5).
+const RESCUES: usize = 3;
+/// How often to look meanwhile.
+const LOOK_GAP: Duration = Duration::from_millis(25);
 /// How long to wait for another process that types into the same terminal.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
 
@@ -25,10 +36,46 @@ impl Hands {
         let file = paste_file(target, text)?;
         link.client.paste(&link.pane, file.path()).await?;
         drop(file);
+        self.until(target, link, PASTE_SHOWS, |shows| !matches!(shows, Some(Shows::Ready) | None)).await?;
         tokio::time::sleep(target.tool.settle_for(text.len())).await;
-        let before = Timestamp::now();
-        link.client.submit(&link.pane, &Key::parse(&target.tool.submit_key)?).await?;
-        Ok(before)
+        let before = now();
+        for _ in 0..=RESCUES {
+            link.client.submit(&link.pane, &Key::parse(&target.tool.submit_key)?).await?;
+            // The composer was empty under our lock: what stands in it is ours.
+            if self.until(target, link, SUBMIT_SHOWS, |shows| shows != Some(Shows::Draft)).await? {
+                return Ok(before);
+            }
+        }
+        Err(Error::new(
+            Kind::TimedOut,
+            format!("{} did not take the submit key: the prompt stands in its composer, unsent", target.name),
+        ))
+    }
+
+    /// Looks until the screen shows what is wanted, at most `limit`; whether it did.
+    /// A program without rules shows nothing and is taken at its word.
+    async fn until(
+        &self,
+        target: &Target,
+        link: &Link,
+        limit: Duration,
+        wanted: impl Fn(Option<Shows>) -> bool,
+    ) -> Result<bool> {
+        if target.tool.rules.is_empty() {
+            return Ok(true);
+        }
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            let look = look(&link.client, &link.pane).await?;
+            let reading = read(&target.tool, &Terminal::Seen(Box::new(look)));
+            if !matches!(reading.liveness, Liveness::Alive) || wanted(reading.matched.map(|(shows, _)| shows)) {
+                return Ok(true);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK_GAP).await;
+        }
     }
 
     /// Presses keys, as they are.

@@ -16,118 +16,139 @@ const TAIL_BYTES: u64 = 1 << 20;
 const OBSERVER_LOCK: &str = "observer.lock";
 
 /// All journals.
-#[derive(Default)]
 pub(super) struct Journals {
+    watch: Option<Watch>,
     open: HashMap<AgentId, Open>,
-    by_dir: HashMap<PathBuf, AgentId>,
+    /// Whose the session roots are that are watched.
+    roots: HashMap<PathBuf, AgentId>,
 }
 
 struct Open {
-    dir: PathBuf,
+    root: PathBuf,
     journal: Option<Journal>,
-    /// Held while we are the observer; none before it was tried.
+    /// Held while we are the observer.
     observer: Option<FileLock>,
     /// Counts where there is no journal to count for us.
     seq: u64,
 }
 
+/// What a change in an agent's session root means.
+pub(super) struct Changed {
+    pub(super) agent: AgentId,
+    /// New in its journal.
+    pub(super) events: Vec<Event>,
+    /// The root itself has changed: its manifest may be another one.
+    pub(super) manifest: bool,
+}
+
 impl Journals {
-    /// Meets an agent: the events there are already.
-    pub(super) fn meet(&mut self, record: &Record, watch: Option<&Watch>) -> Vec<Event> {
-        let dir = our_directory(&journal_root(record));
-        if self.open.get(&record.id).is_some_and(|open| open.dir == dir) {
+    pub(super) fn new(watch: Option<Watch>) -> Self {
+        Self { watch, open: HashMap::new(), roots: HashMap::new() }
+    }
+
+    /// Meets an agent: the events there are already. From now on its session root is watched.
+    pub(super) fn meet(&mut self, record: &Record) -> Vec<Event> {
+        let root = journal_root(record);
+        if self.open.get(&record.id).is_some_and(|open| open.root == root) {
             return Vec::new();
         }
-        self.forget(&record.id, watch);
-        let mut open = Open { dir: dir.clone(), journal: None, observer: None, seq: 0 };
-        let mut events = Vec::new();
-        if dir.is_dir() {
-            open.open();
-            events = open.journal.as_ref().and_then(|journal| journal.load_tail(TAIL_BYTES).ok()).unwrap_or_default();
-            if let Some(watch) = watch {
-                let _ = watch.also(&dir);
-            }
+        self.forget(&record.id);
+        if record.lifecycle.state.is_live() {
+            self.watch(&root);
         }
-        self.by_dir.insert(dir, record.id.clone());
+        let mut open = Open { root: root.clone(), journal: None, observer: None, seq: 0 };
+        let events = if our_directory(&root).is_dir() { self.open_journal(&mut open) } else { Vec::new() };
+        self.roots.insert(root, record.id.clone());
         self.open.insert(record.id.clone(), open);
         events
     }
 
     /// An agent is not there any more.
-    pub(super) fn forget(&mut self, id: &AgentId, watch: Option<&Watch>) {
+    pub(super) fn forget(&mut self, id: &AgentId) {
         if let Some(open) = self.open.remove(id) {
-            self.by_dir.remove(&open.dir);
-            if let Some(watch) = watch {
-                watch.forget(&open.dir);
+            self.roots.remove(&open.root);
+            if let Some(watch) = &self.watch {
+                watch.forget(&open.root);
+                watch.forget(&our_directory(&open.root));
             }
         }
     }
 
     /// Writes down what happened, and gives everything that is new in the journal.
-    pub(super) fn write(
-        &mut self,
-        record: &Record,
-        actor: Actor,
-        kind: EventKind,
-        now: Timestamp,
-        watch: Option<&Watch>,
-    ) -> Vec<Event> {
-        let mut events = self.meet(record, watch);
-        let Some(open) = self.open.get_mut(&record.id) else { return events };
-        let existed = open.journal.is_some();
-        open.open();
-        if !existed
-            && open.journal.is_some()
-            && let Some(watch) = watch
-        {
-            let _ = watch.also(&open.dir);
-        }
+    pub(super) fn write(&mut self, record: &Record, actor: Actor, kind: EventKind, now: Timestamp) -> Vec<Event> {
+        let mut events = self.meet(record);
+        let Some(mut open) = self.open.remove(&record.id) else { return events };
+        events.extend(self.open_journal(&mut open));
         if matches!(actor, Actor::Observed) && !open.is_observer() {
             events.extend(open.read_new());
-            return events;
+        } else {
+            let mut event =
+                Event { seq: 0, at: now, agent: record.name.clone(), agent_id: record.id.to_string(), actor, kind };
+            let written = open.journal.as_mut().map(|journal| journal.append(&mut event));
+            events.extend(open.read_new());
+            if !matches!(written, Some(Ok(()))) {
+                // No place on disk: the event is shown while we run, and is gone after.
+                event.seq = open.seq + 1;
+            }
+            open.seq = open.seq.max(event.seq);
+            events.push(event);
         }
-        let mut event =
-            Event { seq: 0, at: now, agent: record.name.clone(), agent_id: record.id.to_string(), actor, kind };
-        let written = open.journal.as_mut().map(|journal| journal.append(&mut event));
-        events.extend(open.read_new());
-        if !matches!(written, Some(Ok(()))) {
-            // No place on disk: the event is shown while we run, and is gone after.
-            open.seq += 1;
-            event.seq = open.seq;
-        }
-        open.seq = open.seq.max(event.seq);
-        events.push(event);
+        self.open.insert(record.id.clone(), open);
         events
     }
 
-    /// What others have written into the journal in `dir`, and whose it is.
-    pub(super) fn changed(&mut self, path: &Path) -> Option<(AgentId, Vec<Event>)> {
-        let id = self.by_dir.get(path).or_else(|| self.by_dir.get(path.parent()?))?.clone();
-        let events = self.open.get_mut(&id)?.read_new();
-        Some((id, events))
+    /// What a change at `path` means, if it is in a session root we know.
+    pub(super) fn changed(&mut self, path: &Path) -> Option<Changed> {
+        let root = path.ancestors().take(3).find(|dir| self.roots.contains_key(*dir))?.to_owned();
+        let agent = self.roots.get(&root)?.clone();
+        let mut open = self.open.remove(&agent)?;
+        let mut events = if our_directory(&root).is_dir() { self.open_journal(&mut open) } else { Vec::new() };
+        events.extend(open.read_new());
+        self.open.insert(agent.clone(), open);
+        Some(Changed { agent, events, manifest: !path.starts_with(our_directory(&root)) })
     }
-}
 
-impl Open {
-    fn open(&mut self) {
-        if self.journal.is_none() {
-            match Journal::open(&self.dir) {
-                Ok(journal) => self.journal = Some(journal),
-                Err(error) => tracing::debug!(%error, "history is kept in memory only"),
+    /// Opens a journal that is not open yet: everything in it is new then.
+    fn open_journal(&self, open: &mut Open) -> Vec<Event> {
+        if open.journal.is_some() {
+            return Vec::new();
+        }
+        let dir = our_directory(&open.root);
+        match Journal::open(&dir) {
+            Ok(journal) => {
+                let events = journal.load_tail(TAIL_BYTES).unwrap_or_default();
+                open.seq = events.last().map_or(0, |event| event.seq);
+                open.journal = Some(journal);
+                self.watch(&dir);
+                events
+            }
+            Err(error) => {
+                tracing::debug!(%error, "history is kept in memory only");
+                Vec::new()
             }
         }
     }
 
+    fn watch(&self, dir: &Path) {
+        if let Some(watch) = &self.watch
+            && let Err(error) = watch.also(dir)
+        {
+            tracing::debug!(%error, "changes there are not seen at once");
+        }
+    }
+}
+
+impl Open {
     fn is_observer(&mut self) -> bool {
         if self.observer.is_none() && self.journal.is_some() {
-            self.observer = FileLock::acquire(&self.dir.join(OBSERVER_LOCK), Duration::ZERO).ok();
+            self.observer = FileLock::acquire(&our_directory(&self.root).join(OBSERVER_LOCK), Duration::ZERO).ok();
         }
         self.observer.is_some() || self.journal.is_none()
     }
 
     fn read_new(&mut self) -> Vec<Event> {
         let events = self.journal.as_mut().and_then(|journal| journal.read_new().ok()).unwrap_or_default();
-        self.seq = events.last().map_or(self.seq, |event| event.seq);
+        self.seq = events.last().map_or(self.seq, |event| event.seq.max(self.seq));
         events
     }
 }

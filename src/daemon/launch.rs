@@ -1,10 +1,12 @@
 //! Starts an agent. The record is written before the program is started: a crash
 //! leaves a record of an agent that is not there, never an agent without a record.
 
+use super::clock::now;
 use super::config::environment;
 use super::effects::{Hands, Target};
 use super::event::{Event, Fresh, Link};
 use super::observe::tmux_events;
+use super::reader::manifest_of;
 use super::stop::LAUNCH_FAILED;
 use crate::engine::LaunchOrder;
 use crate::error::{Error, Kind, Result};
@@ -13,7 +15,6 @@ use crate::model::{Actor, EventKind, Record};
 use crate::store::{self, Expect, LaunchManifest, launch, lifecycle, names};
 use crate::tmux::{Client, NewSession};
 use crate::tool::Tool;
-use jiff::Timestamp;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ impl Hands {
     pub(super) async fn launch(&self, order: LaunchOrder, tool: Arc<Tool>, actor: Actor) -> Result<()> {
         let argv = self.resolve_argv(&order)?;
         self.check_cwd(&order.cwd)?;
-        let now = Timestamp::now();
+        let now = now();
         let name = order.name.as_str().to_owned();
         let backend = Backend::LocalInteractive;
         let session_id = names::session_id(backend, now);
@@ -84,18 +85,16 @@ impl Hands {
             let (registry, root, record) = (self.registry.clone(), root.clone(), record.clone());
             blocking(move || {
                 launch::write_session(&root, &manifest)?;
-                registry.publish(&record, &Expect::New, now)
+                registry.publish(&record, &Expect::New, now)?;
+                let entry = registry.read(&record.id)?.ok_or_else(|| {
+                    Error::new(Kind::Gone, format!("the record of {} was removed while it was launched", record.name))
+                })?;
+                Ok(Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry) })
             })
         };
-        saved.await?;
-        self.tell(Event::Note((
-            record.id.clone(),
-            actor,
-            EventKind::Launched { tool: order.tool, session: session.clone() },
-        )))
-        .await;
+        self.tell(saved.await?).await;
         let new = NewSession {
-            name: session,
+            name: session.clone(),
             window_name: launch::WINDOW_NAME.to_owned(),
             cwd: order.cwd,
             size: SIZE,
@@ -103,7 +102,11 @@ impl Hands {
             argv,
         };
         match self.spawn(&new, &record, root).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                let launched = EventKind::Launched { tool: order.tool, session };
+                self.tell(Event::Note((record.id, actor, launched))).await;
+                Ok(())
+            }
             Err(error) => {
                 // Nothing runs: the name is free again.
                 let target = Target::bare(record, tool, socket.clone(), None);
@@ -117,7 +120,12 @@ impl Hands {
         let (sender, events) = tmux_events();
         let (client, created) = Client::create(&self.settings.socket, new, sender).await?;
         let link = Link { client: Arc::new(client), pane: created.pane.clone() };
-        self.tell(Event::Created { agent: record.id.clone(), fresh: Fresh { link, events } }).await;
+        self.tell(Event::Created {
+            agent: record.id.clone(),
+            generation: record.generation.clone(),
+            fresh: Fresh { link, events },
+        })
+        .await;
         blocking(move || store::launch::update_panes(&root, &created.window, &created.pane)).await
     }
 

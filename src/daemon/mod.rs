@@ -2,6 +2,7 @@
 //! only reader of the clock. It runs on a thread of its own; everybody else
 //! holds a [`Port`].
 
+mod clock;
 mod config;
 mod deliver;
 mod effects;
@@ -9,6 +10,7 @@ mod event;
 mod journals;
 mod launch;
 mod observe;
+mod observers;
 mod reader;
 mod run;
 mod stop;

@@ -1,11 +1,11 @@
 //! Ends an agent: its program, its session, and its record's claim to be live.
 
+use super::clock::now;
 use super::effects::{Hands, Target};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Process, Programs};
 use crate::process;
 use crate::tmux::Client;
-use jiff::Timestamp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::sync::Arc;
@@ -27,20 +27,16 @@ impl Hands {
         if !target.joined {
             self.end_session(target, force).await?;
         }
-        self.record(target, |registry, id, generation| {
-            registry.stop(id, generation, OPERATOR_STOP, Timestamp::now()).map(drop)
-        })
-        .await?;
+        self.record(target, |registry, id, generation| registry.stop(id, generation, OPERATOR_STOP, now()).map(drop))
+            .await?;
         Ok(OPERATOR_STOP.to_owned())
     }
 
     /// Marks the record as finished for good.
     pub(super) async fn retire(&self, target: &Target, reason: Option<&'static str>) -> Result<()> {
         let reason = reason.unwrap_or(OPERATOR_RETIRE);
-        self.record(target, move |registry, id, generation| {
-            registry.retire(id, generation, reason, Timestamp::now()).map(drop)
-        })
-        .await
+        self.record(target, move |registry, id, generation| registry.retire(id, generation, reason, now()).map(drop))
+            .await
     }
 
     async fn record(

@@ -26,7 +26,10 @@ impl World {
             ..Snapshot::default()
         };
         for (id, agent) in &mut self.agents {
-            let Some((listing, name)) = names.get(id) else { continue };
+            let Some((listing, name)) = names.get(id) else {
+                (agent.changed, agent.view) = (false, None);
+                continue;
+            };
             let renamed = agent.view.as_ref().is_some_and(|view| view.dir_name != *name);
             if agent.changed || renamed {
                 agent.view = Some(Arc::new(agent.compose(name.clone(), *listing, now)));

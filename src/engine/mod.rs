@@ -7,3 +7,6 @@ mod world;
 
 pub use plan::{Effect, LaunchOrder, plan};
 pub use world::{Agent, Fact, Note, World};
+
+#[cfg(test)]
+mod tests;

@@ -106,7 +106,7 @@ fn control(world: &World, id: &AgentId, verb: Verb) -> Result<Effect> {
     let agent = id.clone();
     match verb {
         Verb::Interrupt => {
-            view.may_type()?;
+            view.may_interrupt()?;
             Ok(Effect::Interrupt { agent })
         }
         Verb::Resize { cols, rows } => {

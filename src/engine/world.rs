@@ -150,7 +150,7 @@ impl World {
                 self.settled = true;
             }
             Fact::Journal(id, events) => {
-                if let Some(agent) = self.agents.get_mut(&id) {
+                if let Some(agent) = self.agents.get_mut(&id).filter(|_| !events.is_empty()) {
                     for event in &events {
                         agent.history.push(event);
                         if let EventKind::Prompt { text, .. } = &event.kind {
@@ -212,6 +212,9 @@ impl World {
         let id = record.id.clone();
         let tool = self.tools.get_or_generic(&record.tool).clone();
         match self.agents.get_mut(&id) {
+            Some(agent) if agent.record == record && agent.record_path == path && agent.manifest == manifest => {
+                Vec::new()
+            }
             Some(agent) => {
                 // Another launch is another life: nothing seen of the last one counts.
                 let relaunched = agent.record.generation != record.generation
@@ -219,8 +222,13 @@ impl World {
                 if relaunched {
                     agent.tracker = Tracker::new(record.lifecycle.updated_at, now);
                     agent.terminal = Terminal::Unseen;
+                    (agent.scrollback, agent.error) = (Arc::default(), Arc::default());
                     self.last_slot += 1;
                     agent.slot = self.last_slot;
+                    // A session of its own has a history of its own.
+                    if agent.record.manifest_path != record.manifest_path {
+                        (agent.history, agent.prompt) = (History::default(), Arc::default());
+                    }
                 }
                 (agent.record, agent.record_path, agent.manifest, agent.tool) = (record, path, manifest, tool);
                 self.with(&id, now, |_| {})

@@ -25,6 +25,24 @@ pub(super) struct Handle {
     pub(super) listing: Mutex<Arc<[Entry]>>,
 }
 
+impl Handle {
+    /// An open file.
+    pub(super) fn file(node: Node, content: Option<Content>, writer: Option<Writer>) -> Self {
+        Self {
+            node,
+            content,
+            was_read: AtomicBool::new(false),
+            writer: writer.map(Mutex::new),
+            listing: Mutex::new(Arc::new([])),
+        }
+    }
+
+    /// An open directory.
+    pub(super) fn dir(node: Node) -> Self {
+        Self::file(node, None, None)
+    }
+}
+
 /// What has been written through one open file.
 pub(super) struct Writer {
     pub(super) form: Written,

@@ -2,19 +2,21 @@
 //! `tree` and `port`.
 
 mod errno;
-mod filesystem;
 mod handle;
 mod invalidate;
+mod kernel;
 pub mod mount;
 pub mod mountinfo;
+mod stat;
+mod tree_fs;
 
 use crate::error::{Error, Result};
 use crate::port::Port;
-use filesystem::TreeFs;
 use mount::{Mounted, Mountpoint};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
+use tree_fs::TreeFs;
 
 /// How many threads answer the kernel: one is fastest for one reader, a second
 /// keeps the others from waiting behind it (fuse-and-tmux, section 1.1).

@@ -133,7 +133,7 @@ impl Event {
             EventKind::Appeared { tool } => format!("appeared, running {tool}"),
             EventKind::Status { from, to, why } => format!("status {from} -> {to} ({why})"),
             EventKind::Prompt { text, .. } => format!("prompt: {}", text.replace('\n', "\n    ")),
-            EventKind::Delivered { .. } => "prompt submitted".to_owned(),
+            EventKind::Delivered { .. } => "prompt delivered".to_owned(),
             EventKind::Undelivered { error, .. } => format!("prompt not delivered: {error}"),
             EventKind::Keys { keys } => format!("keys {}", keys.join(" ")),
             EventKind::Interrupted => "interrupt".to_owned(),

@@ -168,6 +168,19 @@ impl AgentView {
         }
     }
 
+    /// Whether there may be a turn to interrupt, or the sentence why not: at an idle
+    /// composer the interrupt key means other things.
+    pub fn may_interrupt(&self) -> Result<()> {
+        self.may_type()?;
+        match self.status() {
+            Status::Ready | Status::Starting => Err(Error::new(
+                Kind::Busy,
+                format!("{} is {}, so there is nothing to interrupt", self.dir_name, self.status()),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether its record may be retired: only when nothing runs any more.
     pub fn may_retire(&self) -> Result<()> {
         if self.status() == Status::Gone {

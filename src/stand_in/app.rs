@@ -123,6 +123,9 @@ impl App {
     /// Takes one thing from the terminal.
     pub(super) fn receive(&mut self, input: Input, now: Duration) {
         self.tick(now);
+        if self.exit_code().is_some() {
+            return;
+        }
         match input {
             Input::Paste { text, dropped } => self.paste(&text, dropped),
             Input::Key(key) => self.key(key),

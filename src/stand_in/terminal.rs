@@ -92,7 +92,13 @@ impl Terminal {
                 self.obey(app, &mut painter)?;
             }
             let inputs = match woken.input {
-                true => decoder.feed(&take()?),
+                true => match take() {
+                    Some(bytes) => decoder.feed(&bytes),
+                    None => {
+                        app.end(SIGNALLED + Signal::SIGHUP as u8);
+                        Vec::new()
+                    }
+                },
                 false if escape_due.is_some_and(|due| due <= now) => decoder.settle(),
                 false => Vec::new(),
             };
@@ -178,16 +184,17 @@ fn draw(app: &App, painter: &mut Painter, title: &mut String, bytes: &mut String
     }
 }
 
-fn take() -> Result<Vec<u8>> {
+/// What the terminal sent; `None` when it is gone.
+fn take() -> Option<Vec<u8>> {
     let mut bytes = vec![0; READ];
     match read(std::io::stdin(), &mut bytes) {
-        Ok(0) => Err(Error::new(Kind::Gone, "the terminal is gone")),
+        Ok(0) => None,
         Ok(count) => {
             bytes.truncate(count);
-            Ok(bytes)
+            Some(bytes)
         }
-        Err(Errno::EINTR | Errno::EAGAIN) => Ok(Vec::new()),
-        Err(error) => Err(Error::io("cannot read the terminal", &error.into())),
+        Err(Errno::EINTR | Errno::EAGAIN) => Some(Vec::new()),
+        Err(_) => None,
     }
 }
 

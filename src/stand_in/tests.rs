@@ -258,8 +258,9 @@ fn commands_are_not_prompts() {
     assert!(session.screen().contains("sim:exit=CODE    end the program"));
     session.send("/unknown\r").finish();
     assert_eq!(session.prompts(), ["/unknown"]);
-    session.send(" /exit \r");
+    session.send(" /exit \rtoo late\r");
     assert_eq!(session.app.exit_code(), Some(0));
+    assert_eq!(session.prompts(), ["/unknown"]);
     let mut session = Session::new(USUAL);
     assert_eq!(session.send("sim:exit=7\r").app.exit_code(), Some(7));
 }

@@ -36,10 +36,18 @@ impl Client {
     /// Looks at a pane. [`Kind::Gone`] when it does not exist any more.
     pub async fn frame(&self, pane: &PaneId) -> Result<Frame> {
         let line = format!("display-message -p -t {pane} {} ; capture-pane -p -e -t {pane}", quote(FORMAT));
+        let mut reaped = false;
         for _ in 0..LOOKS {
             let replies = self.ask(vec![line.clone()]).await?;
-            if let Some(frame) = parse_frame(pane, &replies)? {
-                return Ok(frame);
+            match parse_frame(pane, &replies)? {
+                // tmux before 3.5 can miss the signal of a child's end, and then never says how it ended.
+                // The end of another child makes it look at all of them.
+                Some(frame) if unknown_end(&frame.pane) && !reaped => {
+                    reaped = true;
+                    self.ask(vec!["run-shell true".to_owned()]).await?;
+                }
+                Some(frame) => return Ok(frame),
+                None => {}
             }
         }
         Err(unreadable(pane))
@@ -132,6 +140,11 @@ fn parse_pane(text: &str) -> Option<Pane> {
         command: plain(command),
         history,
     })
+}
+
+/// The program has ended and tmux does not say how.
+fn unknown_end(pane: &Pane) -> bool {
+    pane.dead && pane.exit_status.is_none() && pane.exit_signal.is_none()
 }
 
 /// `0` or empty is no, a number is yes (`pane_in_mode` counts).

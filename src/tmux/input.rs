@@ -31,8 +31,10 @@ impl Client {
     /// [`Kind::TimedOut`] it is not known whether the text arrived.
     pub async fn paste(&self, pane: &PaneId, file: &Path) -> Result<()> {
         let buffer = buffer_name();
+        let name = quote_path(file)?;
+        check_text(file)?;
         let paste = format!("paste-buffer -p -r -d -b {buffer} -t {pane}");
-        let line = format!("load-buffer -b {buffer} {} ; {}", quote_path(file)?, guarded(pane, REFUSING, &paste));
+        let line = format!("load-buffer -b {buffer} {name} ; {}", guarded(pane, REFUSING, &paste));
         self.type_in(pane, line, Some(&buffer))
             .await
             .map_err(|e| e.while_doing(format!("cannot paste into pane {pane}")))
@@ -88,11 +90,14 @@ const REFUSING: &str = "#{||:#{pane_dead},#{pane_input_off}}";
 const REFUSING_IN_MODE: &str = "#{||:#{pane_dead},#{||:#{pane_input_off},#{pane_in_mode}}}";
 
 /// A command that runs `action` unless the condition holds, and says which.
+///
+/// For a pane that is not there tmux looks at another one, so the id is compared too.
 fn guarded(pane: &PaneId, refusing: &str, action: &str) -> String {
-    let why =
-        format!("display-message -p -t {pane} {}", quote(&format!("{REFUSED}#{{pane_dead}} #{{pane_input_off}}")));
+    let refusing = format!("#{{||:#{{!=:#{{pane_id}},{pane}}},{refusing}}}");
+    let why = format!("{REFUSED}#{{pane_id}} #{{pane_dead}} #{{pane_input_off}}");
+    let why = format!("display-message -p -t {pane} {}", quote(&why));
     let action = format!("{action} ; display-message -p {DONE}");
-    format!("if-shell -F -t {pane} {} {} {}", quote(refusing), quote(&why), quote(&action))
+    format!("if-shell -F -t {pane} {} {} {}", quote(&refusing), quote(&why), quote(&action))
 }
 
 fn verdict(pane: &PaneId, replies: &[Reply]) -> Result<()> {
@@ -100,21 +105,37 @@ fn verdict(pane: &PaneId, replies: &[Reply]) -> Result<()> {
         return Err(refusal(&failed.text()));
     }
     let last = replies.last().map(Reply::text).unwrap_or_default();
-    match last.strip_prefix(REFUSED) {
-        Some(why) if why.starts_with('1') => {
-            Err(Error::new(Kind::Gone, format!("the program in pane {pane} has ended")))
-        }
-        Some(why) if why.ends_with('1') => Err(Error::new(
-            Kind::Busy,
-            format!("the input of pane {pane} is switched off; switch it on with: tmux select-pane -e -t {pane}"),
-        )),
-        Some(_) => Err(Error::new(
-            Kind::Busy,
-            format!("pane {pane} is in copy mode or another mode, which would take the key; leave that mode first"),
-        )),
-        None if last == DONE => Ok(()),
-        None => Err(Error::new(Kind::Io, format!("tmux did not say whether pane {pane} took the keys"))),
+    if last == DONE {
+        return Ok(());
     }
+    let Some(why) = last.strip_prefix(REFUSED) else {
+        return Err(Error::new(Kind::Io, format!("tmux did not say whether pane {pane} took the keys")));
+    };
+    let mut why = why.split(' ');
+    let there = why.next() == Some(pane.as_str());
+    let (dead, off) = (why.next() == Some("1"), why.next() == Some("1"));
+    Err(if !there {
+        Error::new(Kind::Gone, format!("there is no pane {pane} any more"))
+    } else if dead {
+        Error::new(Kind::Gone, format!("the program in pane {pane} has ended"))
+    } else if off {
+        let remedy = format!("tmux select-pane -e -t {pane}");
+        Error::new(Kind::Busy, format!("the input of pane {pane} is switched off; switch it on with: {remedy}"))
+    } else {
+        let sentence = "is in copy mode or another mode, which would take the key; leave that mode first";
+        Error::new(Kind::Busy, format!("pane {pane} {sentence}"))
+    })
+}
+
+/// Refuses what the server could not read: it would say so only after the command.
+fn check_text(file: &Path) -> Result<()> {
+    let bytes = std::fs::metadata(file)
+        .map_err(|e| Error::io(format!("cannot paste {}", file.display()), &e))
+        .map(|metadata| if metadata.is_file() { metadata.len() } else { 0 })?;
+    if bytes == 0 {
+        return Err(Error::new(Kind::Invalid, format!("there is no text in {}, so nothing is pasted", file.display())));
+    }
+    Ok(())
 }
 
 /// A name no other program uses, and no second prompt.

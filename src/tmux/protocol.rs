@@ -89,7 +89,7 @@ pub enum Message {
     /// A notification that is not used here; its name without the `%`.
     Other(String),
     /// A line outside any block that is not a notification: a pane's text has
-    /// ended its block early.
+    /// ended its block early, or a command failed after its block (`load-buffer`).
     Stray,
 }
 

@@ -326,3 +326,6 @@ fn is_ready(shows: Shows) -> bool {
 fn same_kind(a: Shows, b: Shows) -> bool {
     a == b || (is_ready(a) && is_ready(b))
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,8 +50,7 @@ pub(super) struct Public {
 }
 
 impl Tracker {
-    /// The state at `now`. `excerpt` gives the rows a person has to answer, and
-    /// is asked only when the agent is blocked.
+    /// The state at `now`; `tool` is the name of the tool whose rules were used.
     pub fn tracked(&self, tool: &str, now: Timestamp) -> Tracked {
         let stable = now >= self.public_since + STABLE_AFTER;
         let mut public = self.public.clone();

@@ -231,6 +231,3 @@ impl RootFile {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

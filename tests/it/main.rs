@@ -12,4 +12,5 @@ mod stand_in;
 mod store;
 mod support;
 mod tidy;
+mod tmux;
 mod tree;

@@ -2,8 +2,6 @@
 //! mount. It talks to the mock model server, which logs what really reached the
 //! model and when the program hung up: the proofs here come from that log.
 
-#![allow(clippy::unwrap_used)]
-
 use crate::real_support::{Running, World, programs, repo, wait};
 use serde_json::{Value, json};
 use std::fs;

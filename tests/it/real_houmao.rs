@@ -2,8 +2,6 @@
 //! registry, the same manifest, a prompt through the same terminal. The program
 //! in the terminal is a fake `claude`, which logs what it was given.
 
-#![allow(clippy::unwrap_used)]
-
 use crate::real_support::{World, programs, repo, wait};
 use serde_json::Value;
 use std::fs;

@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(super) const TROOP: &str = env!("CARGO_BIN_EXE_troop");
-/// What a loaded machine may take; nothing here depends on how long anything took.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// A wait without any event.
+const QUIET: Duration = Duration::from_secs(1);
+/// How many of those a loaded machine may take; nothing depends on how long anything took.
+const PATIENCE: u32 = 60;
 
 /// A stand-in in the only pane of a private tmux server.
 pub(super) struct Pane {
@@ -108,15 +110,16 @@ impl Pane {
             .collect()
     }
 
-    /// Waits for an event: output of the pane or a line in the log. Nothing is polled.
+    /// Waits until there is something, looking whenever the pane writes or the log grows.
     pub(super) fn wait<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+        let mut quiet = 0;
         loop {
             if let Some(found) = found() {
                 return found;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if self.changed.recv_timeout(left).is_err() {
+            // Counted in short waits: a machine that stands still for a minute uses up one of them.
+            quiet += u32::from(self.changed.recv_timeout(QUIET).is_err());
+            if quiet == PATIENCE {
                 panic!("no {what}; title {:?}, screen:\n{}\nlog: {:#?}", self.title(), self.screen(), self.log());
             }
         }

@@ -6,6 +6,7 @@ pub mod leaks;
 pub mod mount;
 pub mod sandbox;
 pub mod skip;
+pub mod tmux;
 pub mod user;
 pub mod wait;
 

@@ -1,237 +1,27 @@
-//! Kernel requests to tree and port, and nothing more: every answer comes from
-//! `tree`, every effect goes through `port`. A handler never waits; an answer
-//! that depends on the loop is sent from the loop's thread.
+//! Kernel requests to `TreeFs`, and nothing more.
 
 use super::errno::errno;
-use super::handle::{Handle, Handles, Writer};
+use super::handle::Handle;
+use super::stat::{NAME_TTL, attr_ttl, file_type};
+use super::tree_fs::TreeFs;
 use crate::command::{Command, Launch};
-use crate::error::{Error, Kind, Result};
-use crate::model::{Actor, AgentName, Snapshot};
-use crate::port::{Port, Until};
-use crate::tree::{self, Attributes, Content, Entry, Node, NodeKind, Written};
+use crate::error::Result;
+use crate::model::{Actor, AgentName};
+use crate::port::Until;
+use crate::tree::{self, Entry, Node};
 use fuser::{
-    BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr,
-    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyPoll,
-    ReplyWrite, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyPoll, ReplyWrite, Request, TimeOrNow,
+    WriteFlags,
 };
-use parking_lot::Mutex;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-/// How long the kernel may keep a name: until it is told otherwise, because the
-/// invalidating thread tells it (fuse-and-tmux, D8).
-const NAME_TTL: Duration = Duration::from_secs(3600);
-/// How long the kernel may keep what `stat` says of a file: not at all.
-const FILE_TTL: Duration = Duration::ZERO;
 /// Where cookies of a listing begin: `.` and `..` take the two before.
 const FIRST_COOKIE: u64 = 2;
-
-/// The tree as a FUSE filesystem.
-pub(super) struct TreeFs {
-    port: Port,
-    handles: Handles,
-    mounted_at: SystemTime,
-    uid: u32,
-    gid: u32,
-}
-
-impl TreeFs {
-    pub(super) fn new(port: Port, mounted_at: SystemTime) -> Self {
-        let (uid, gid) = (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw());
-        Self { port, handles: Handles::default(), mounted_at, uid, gid }
-    }
-
-    fn attr(&self, node: Node, attributes: &Attributes) -> FileAttr {
-        let mtime = attributes.mtime.map_or(self.mounted_at, SystemTime::from);
-        FileAttr {
-            ino: INodeNo(node.ino()),
-            size: attributes.size,
-            blocks: attributes.size.div_ceil(512),
-            atime: mtime,
-            mtime,
-            ctime: mtime,
-            crtime: mtime,
-            kind: file_type(attributes.kind),
-            perm: attributes.mode,
-            nlink: if attributes.kind == NodeKind::Dir { 2 } else { 1 },
-            uid: self.uid,
-            gid: self.gid,
-            rdev: 0,
-            blksize: 4096,
-            flags: 0,
-        }
-    }
-
-    fn find(&self, snapshot: &Snapshot, ino: INodeNo) -> std::result::Result<(Node, FileAttr), Errno> {
-        let node = Node::from_ino(ino.0).ok_or(Errno::ENOENT)?;
-        let attributes = tree::attributes(snapshot, node).ok_or(Errno::ENOENT)?;
-        Ok((node, self.attr(node, &attributes)))
-    }
-
-    fn child(&self, parent: INodeNo, name: &OsStr) -> std::result::Result<(Node, FileAttr), Errno> {
-        let snapshot = self.port.snapshot();
-        let parent = Node::from_ino(parent.0).ok_or(Errno::ENOENT)?;
-        let node = name.to_str().and_then(|name| tree::lookup(&snapshot, parent, name)).ok_or(Errno::ENOENT)?;
-        let attributes = tree::attributes(&snapshot, node).ok_or(Errno::ENOENT)?;
-        Ok((node, self.attr(node, &attributes)))
-    }
-
-    fn new_handle(&self, handle: Handle) -> std::result::Result<FileHandle, Errno> {
-        self.handles.insert(handle).ok_or(Errno::ENFILE)
-    }
-
-    fn try_open(&self, snapshot: &Snapshot, node: Node, flags: OpenFlags) -> Result<(Handle, FopenFlags)> {
-        if tree::kind(node) != NodeKind::File {
-            return Err(Error::new(Kind::NotPermitted, "only files can be opened"));
-        }
-        let mode = flags.acc_mode();
-        let writer = match mode {
-            OpenAccMode::O_RDONLY => None,
-            _ => Some(Mutex::new(Writer::new(tree::may_write(snapshot, node)?))),
-        };
-        let content = match mode {
-            OpenAccMode::O_WRONLY => None,
-            _ => Some(
-                tree::content(snapshot, node).ok_or_else(|| Error::new(Kind::NotFound, "it is not there any more"))?,
-            ),
-        };
-        let mut fopen = FopenFlags::FOPEN_DIRECT_IO;
-        if writer.is_none() {
-            fopen |= FopenFlags::FOPEN_NOFLUSH;
-        }
-        let handle =
-            Handle { node, content, was_read: AtomicBool::new(false), writer, listing: Mutex::new(Arc::new([])) };
-        Ok((handle, fopen))
-    }
-
-    fn try_read(&self, handle: &Handle, offset: u64, size: u32) -> std::result::Result<Vec<u8>, Errno> {
-        let content = handle.content.as_ref().ok_or(Errno::EBADF)?;
-        let (offset, size) = (usize::try_from(offset).map_err(|_| Errno::EINVAL)?, size as usize);
-        let again = handle.was_read.swap(true, Ordering::Relaxed);
-        if let Node::AgentFile(slot, _) = handle.node {
-            let snapshot = self.port.snapshot();
-            match (snapshot.by_slot(slot), content) {
-                (None, _) if again && offset == 0 => return Err(Errno::ESRCH),
-                (Some((_, agent)), Content::Growing(_, format)) => {
-                    return Ok(agent.history.read(*format, offset, size));
-                }
-                _ => {}
-            }
-        }
-        Ok(match content {
-            Content::Growing(history, format) => history.read(*format, offset, size),
-            Content::Fixed(bytes) => {
-                let start = offset.min(bytes.len());
-                bytes[start..start.saturating_add(size).min(bytes.len())].to_vec()
-            }
-        })
-    }
-
-    /// Adds written bytes, and gives the command they complete.
-    fn take_bytes(&self, handle: &Handle, data: &[u8], owner: Option<LockOwner>) -> Result<Option<Command>> {
-        let mut writer =
-            handle.writer.as_ref().ok_or_else(|| Error::new(Kind::NotPermitted, "it is open for reading only"))?.lock();
-        if writer.committed {
-            return Err(Error::new(
-                Kind::Invalid,
-                "the prompt of this open file has been delivered already; open it again for another",
-            ));
-        }
-        writer.owner = owner;
-        match writer.form {
-            Written::Prompt => writer.prompt.push(data).map(|()| None),
-            Written::Lines => {
-                writer.lines.extend_from_slice(data);
-                if writer.lines.len() <= crate::command::MAX_CONTROL_BYTES && writer.lines.last() != Some(&b'\n') {
-                    return Ok(None);
-                }
-                let lines = std::mem::take(&mut writer.lines);
-                tree::written(&self.port.snapshot(), handle.node, &lines).map(Some)
-            }
-        }
-    }
-
-    /// What a flush or a release commits.
-    fn commit(&self, handle: &Handle, writer: &mut Writer) -> Result<Command> {
-        let bytes = match writer.form {
-            Written::Prompt => {
-                writer.committed = true;
-                writer.prompt.finish()?.into_bytes()
-            }
-            Written::Lines => std::mem::take(&mut writer.lines),
-        };
-        tree::written(&self.port.snapshot(), handle.node, &bytes)
-    }
-
-    /// Submits what was understood, if anything was; `answer` comes when it was accepted or refused.
-    fn submit(&self, command: Option<Command>, actor: Actor, answer: impl FnOnce(Result<()>) + Send + 'static) {
-        match command {
-            Some(command) => self.port.submit(command, actor, Until::Accepted, Box::new(answer)),
-            None => answer(Ok(())),
-        }
-    }
-
-    /// Shows and records a refusal, then answers: the sentence is in `error`
-    /// before the caller learns the errno.
-    fn refuse(&self, node: Node, error: Error, actor: Actor, answer: impl FnOnce(Errno) + Send + 'static) {
-        let snapshot = self.port.snapshot();
-        let (agent, what) = match node {
-            Node::AgentFile(slot, file) => (snapshot.by_slot(slot).map(|(_, agent)| agent.id.clone()), file.row().name),
-            Node::RootFile(file) => (None, file.row().name),
-            _ => (None, "write"),
-        };
-        let number = errno(error.kind());
-        if agent.is_none() && !matches!(node, Node::RootFile(_)) {
-            return answer(number);
-        }
-        let command = Command::Refused { agent, what: what.to_owned(), error };
-        self.port.submit(command, actor, Until::Accepted, Box::new(move |_| answer(number)));
-    }
-
-    fn list(&self, handle: &Handle, offset: u64) -> Arc<[Entry]> {
-        let mut listing = handle.listing.lock();
-        if offset == 0 {
-            let mut entries = tree::entries(&self.port.snapshot(), handle.node).unwrap_or_default();
-            entries.sort_unstable_by_key(|entry| entry.node.ino());
-            *listing = entries.into();
-        }
-        listing.clone()
-    }
-}
-
-fn file_type(kind: NodeKind) -> FileType {
-    match kind {
-        NodeKind::Dir => FileType::Directory,
-        NodeKind::File => FileType::RegularFile,
-        NodeKind::Link => FileType::Symlink,
-    }
-}
-
-/// How long the kernel may keep what `stat` says of a node: directories and the
-/// links beside them change only in ways the invalidating thread announces.
-fn attr_ttl(node: Node) -> Duration {
-    match node {
-        Node::AgentFile(..) | Node::RootFile(_) => FILE_TTL,
-        _ => NAME_TTL,
-    }
-}
-
-fn actor(request: &Request) -> Actor {
-    Actor::Mount { uid: request.uid(), pid: request.pid() }
-}
-
-/// The rows of a listing after `offset`: cookie, inode, name.
-fn rows(entries: &[Entry], dir: Node, offset: u64) -> impl Iterator<Item = (u64, Node, &str)> {
-    let dots = [(1, dir, "."), (2, Node::Root, "..")];
-    dots.into_iter()
-        .chain(entries.iter().map(|entry| (entry.node.ino() + FIRST_COOKIE, entry.node, entry.name.as_ref())))
-        .filter(move |(cookie, ..)| *cookie > offset)
-}
 
 impl Filesystem for TreeFs {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
@@ -249,7 +39,7 @@ impl Filesystem for TreeFs {
 
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         tracing::trace!(op = "lookup");
-        match self.child(parent, name) {
+        match self.stat.child(parent, name) {
             Ok((node, attr)) => reply.entry_with_ttls(&attr_ttl(node), &NAME_TTL, &attr, Generation(0)),
             Err(error) => reply.error(error),
         }
@@ -257,7 +47,7 @@ impl Filesystem for TreeFs {
 
     fn getattr(&self, _request: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         tracing::trace!(op = "getattr");
-        match self.find(&self.port.snapshot(), ino) {
+        match self.stat.find(&self.stat.port.snapshot(), ino) {
             Ok((node, attr)) => reply.attr(&attr_ttl(node), &attr),
             Err(error) => reply.error(error),
         }
@@ -282,7 +72,7 @@ impl Filesystem for TreeFs {
         reply: ReplyAttr,
     ) {
         tracing::trace!(op = "setattr");
-        let (node, attr) = match self.find(&self.port.snapshot(), ino) {
+        let (node, attr) = match self.stat.find(&self.stat.port.snapshot(), ino) {
             Ok(found) => found,
             Err(error) => return reply.error(error),
         };
@@ -308,7 +98,7 @@ impl Filesystem for TreeFs {
 
     fn readlink(&self, _request: &Request, ino: INodeNo, reply: ReplyData) {
         tracing::trace!(op = "readlink");
-        match Node::from_ino(ino.0).and_then(|node| tree::target(&self.port.snapshot(), node)) {
+        match Node::from_ino(ino.0).and_then(|node| tree::target(&self.stat.port.snapshot(), node)) {
             Some(target) => reply.data(std::os::unix::ffi::OsStrExt::as_bytes(target.as_os_str())),
             None => reply.error(Errno::ENOENT),
         }
@@ -328,24 +118,15 @@ impl Filesystem for TreeFs {
             Err(error) => return reply.error(errno(error.kind())),
         };
         let launch = Launch { name: name.clone(), tool: None, cwd: None, argv: Vec::new() };
-        let (port, attributes) = (self.port.clone(), (self.uid, self.gid, self.mounted_at));
-        let answer = Box::new(move |result: Result<()>| {
-            let view = Self {
-                port,
-                handles: Handles::default(),
-                mounted_at: attributes.2,
-                uid: attributes.0,
-                gid: attributes.1,
-            };
-            match result {
-                Ok(()) => match view.child(INodeNo(Node::Agents.ino()), OsStr::new(name.as_str())) {
-                    Ok((node, attr)) => reply.entry_with_ttls(&attr_ttl(node), &NAME_TTL, &attr, Generation(0)),
-                    Err(error) => reply.error(error),
-                },
-                Err(error) => reply.error(errno(error.kind())),
-            }
+        let stat = self.stat.clone();
+        let answer = Box::new(move |result: Result<()>| match result {
+            Ok(()) => match stat.child(INodeNo(Node::Agents.ino()), OsStr::new(name.as_str())) {
+                Ok((node, attr)) => reply.entry_with_ttls(&attr_ttl(node), &NAME_TTL, &attr, Generation(0)),
+                Err(error) => reply.error(error),
+            },
+            Err(error) => reply.error(errno(error.kind())),
         });
-        self.port.submit(Command::launch(launch), actor(request), Until::Done, answer);
+        self.stat.port.submit(Command::launch(launch), actor(request), Until::Done, answer);
     }
 
     fn unlink(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
@@ -354,19 +135,19 @@ impl Filesystem for TreeFs {
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         tracing::trace!(op = "rmdir");
-        let slot = match self.child(parent, name) {
+        let slot = match self.stat.child(parent, name) {
             Ok((Node::Agent(slot), _)) => slot,
             Ok(_) => return reply.error(Errno::EPERM),
             Err(error) => return reply.error(error),
         };
-        let Some(agent) = self.port.snapshot().by_slot(slot).map(|(_, agent)| agent.id.clone()) else {
+        let Some(agent) = self.stat.port.snapshot().by_slot(slot).map(|(_, agent)| agent.id.clone()) else {
             return reply.error(Errno::ENOENT);
         };
         let answer = Box::new(move |result: Result<()>| match result {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(errno(error.kind())),
         });
-        self.port.submit(Command::Retire { agent }, actor(request), Until::Done, answer);
+        self.stat.port.submit(Command::Retire { agent }, actor(request), Until::Done, answer);
     }
 
     fn symlink(&self, _: &Request, _: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
@@ -387,7 +168,7 @@ impl Filesystem for TreeFs {
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         tracing::trace!(op = "open");
-        let snapshot = self.port.snapshot();
+        let snapshot = self.stat.port.snapshot();
         let Some(node) = Node::from_ino(ino.0) else { return reply.error(Errno::ENOENT) };
         match self.try_open(&snapshot, node, flags) {
             Ok((handle, fopen)) => match self.new_handle(handle) {
@@ -499,14 +280,7 @@ impl Filesystem for TreeFs {
     fn opendir(&self, _request: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         tracing::trace!(op = "opendir");
         let Some(node) = Node::from_ino(ino.0) else { return reply.error(Errno::ENOENT) };
-        let handle = Handle {
-            node,
-            content: None,
-            was_read: AtomicBool::new(false),
-            writer: None,
-            listing: Mutex::new(Arc::new([])),
-        };
-        match self.new_handle(handle) {
+        match self.new_handle(Handle::dir(node)) {
             Ok(fh) => reply.opened(fh, FopenFlags::empty()),
             Err(error) => reply.error(error),
         }
@@ -535,7 +309,7 @@ impl Filesystem for TreeFs {
         tracing::trace!(op = "readdirplus");
         let Some(handle) = self.handles.get(fh) else { return reply.error(Errno::EBADF) };
         let entries = self.list(&handle, offset);
-        let snapshot = self.port.snapshot();
+        let snapshot = self.stat.port.snapshot();
         for (cookie, node, name) in rows(&entries, handle.node, offset) {
             let Some(attributes) = tree::attributes(&snapshot, node) else { continue };
             // One time to live serves both the name and what stat says of it here.
@@ -544,7 +318,7 @@ impl Filesystem for TreeFs {
                 cookie,
                 name,
                 &attr_ttl(node),
-                &self.attr(node, &attributes),
+                &self.stat.attr(node, &attributes),
                 Generation(0),
             ) {
                 break;
@@ -572,4 +346,16 @@ impl Filesystem for TreeFs {
         // Nothing that is listed ever blocks; ENOSYS here would make every poll busy.
         reply.poll(events & (PollEvents::POLLIN | PollEvents::POLLOUT));
     }
+}
+
+fn actor(request: &Request) -> Actor {
+    Actor::Mount { uid: request.uid(), pid: request.pid() }
+}
+
+/// The rows of a listing after `offset`: cookie, inode, name.
+fn rows(entries: &[Entry], dir: Node, offset: u64) -> impl Iterator<Item = (u64, Node, &str)> {
+    let dots = [(1, dir, "."), (2, Node::Root, "..")];
+    dots.into_iter()
+        .chain(entries.iter().map(|entry| (entry.node.ino() + FIRST_COOKIE, entry.node, entry.name.as_ref())))
+        .filter(move |(cookie, ..)| *cookie > offset)
 }

@@ -1,0 +1,261 @@
+//! Who watches which agent: one observer for each live agent whose session is
+//! there, and a place in the queue for those whose session is not.
+
+use super::config::Settings;
+use super::event::{Events, Fresh, Link, Serial};
+use super::observe::{Watched, observe};
+use super::survey::Surveys;
+use crate::engine::World;
+use crate::error::Result;
+use crate::model::{AgentId, Manifest, Status, Terminal};
+use crate::tmux::{Client, Socket};
+use jiff::Timestamp;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// How often a server is asked for the session of an agent that is starting.
+const STARTING_RETRY: Duration = Duration::from_millis(100);
+/// How often a server to which there is no connection is asked for a session that
+/// is missing: nothing announces a session that somebody makes there later.
+const ABSENT_RETRY: Duration = Duration::from_secs(5);
+/// How far away a question is that nobody has.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+
+/// All observers.
+pub(super) struct Observers {
+    settings: Arc<Settings>,
+    events: Events,
+    all: HashMap<AgentId, Observer>,
+    surveys: Surveys,
+    next_survey: Instant,
+    last_serial: Serial,
+}
+
+/// What watches one agent.
+struct Observer {
+    serial: Serial,
+    socket: Socket,
+    session: String,
+    generation: String,
+    /// None while the session is missing.
+    task: Option<AbortHandle>,
+    link: Option<Link>,
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+impl Observers {
+    pub(super) fn new(settings: Arc<Settings>, events: Events) -> Self {
+        Self {
+            settings,
+            events,
+            all: HashMap::new(),
+            surveys: Surveys::default(),
+            next_survey: Instant::now() + NEVER,
+            last_serial: 0,
+        }
+    }
+
+    /// Makes the observer of an agent fit its record.
+    pub(super) fn reconcile(&mut self, id: &AgentId, world: &World, now: Timestamp) {
+        let Some(agent) = world.agents.get(id) else { return };
+        let wanted = agent.is_live(now) && self.settings.scope.covers(id);
+        let (Some(session), true) = (&agent.record.session, wanted) else {
+            self.all.remove(id);
+            return;
+        };
+        let socket = self.socket_of(agent.manifest.as_deref().ok());
+        let fits = |observer: &Observer| {
+            observer.session == *session
+                && observer.generation == agent.record.generation
+                && observer.socket.path() == socket.path()
+        };
+        if !self.all.get(id).is_some_and(fits) {
+            self.wait_for(id, socket.clone(), session.clone(), agent.record.generation.clone());
+        }
+        if self.all.get(id).is_some_and(|observer| observer.task.is_none()) {
+            self.survey(&socket);
+        }
+    }
+
+    /// The agent is not there any more.
+    pub(super) fn forget(&mut self, id: &AgentId) {
+        self.all.remove(id);
+    }
+
+    /// A session of our own making: it need not be looked for.
+    pub(super) fn created(&mut self, id: &AgentId, generation: String, fresh: Fresh, world: &World) {
+        if !self.settings.scope.covers(id) {
+            return;
+        }
+        let session = fresh.link.client.session().to_owned();
+        let known = self.all.get(id).is_some_and(|observer| observer.generation == generation);
+        if !known {
+            // Its record has not been read back yet.
+            self.wait_for(id, self.settings.socket.clone(), session, generation);
+        }
+        self.start(id, Some(fresh), world);
+    }
+
+    /// An observer has a connection.
+    pub(super) fn connected(&mut self, id: &AgentId, serial: Serial, link: Link) {
+        if let Some(observer) = self.current(id, serial) {
+            observer.link = Some(link);
+        }
+    }
+
+    /// An observer's session is gone.
+    pub(super) fn ended(&mut self, id: &AgentId, serial: Serial) {
+        if let Some(observer) = self.current(id, serial) {
+            (observer.task, observer.link) = (None, None);
+            let socket = observer.socket.clone();
+            self.survey(&socket);
+        }
+    }
+
+    /// Some session of that server came or went: perhaps one that is missing.
+    pub(super) fn sessions_changed(&mut self, socket: &Path) {
+        let waiting = self.all.values().find(|observer| observer.task.is_none() && observer.socket.path() == socket);
+        if let Some(socket) = waiting.map(|observer| observer.socket.clone()) {
+            self.survey(&socket);
+        }
+    }
+
+    /// A server has said which sessions it has: observers start, and for the
+    /// agents whose session is still missing there is something to learn.
+    pub(super) fn surveyed(
+        &mut self,
+        socket: &Path,
+        sessions: &Result<BTreeSet<String>>,
+        world: &World,
+    ) -> Vec<(AgentId, Terminal)> {
+        let again = self.surveys.answered(socket);
+        let waiting = |observer: &Observer| observer.task.is_none() && observer.socket.path() == socket;
+        let ids: Vec<AgentId> = self.all.iter().filter(|(_, o)| waiting(o)).map(|(id, _)| id.clone()).collect();
+        let mut missing = Vec::new();
+        for id in ids {
+            let Some(observer) = self.all.get(&id) else { continue };
+            match sessions {
+                Ok(sessions) if sessions.contains(&observer.session) => self.start(&id, None, world),
+                Ok(_) => missing.push((id, Terminal::NoSession)),
+                Err(error) => missing.push((id, Terminal::Failed(error.to_string()))),
+            }
+        }
+        if again {
+            self.sessions_changed(socket);
+        }
+        missing
+    }
+
+    /// Asks again for sessions that are missing: soon for an agent that is
+    /// starting, rarely where nothing would announce them.
+    pub(super) fn pass_time(&mut self, world: &World, now: Timestamp) {
+        if Instant::now() >= self.next_survey {
+            self.next_survey = Instant::now() + NEVER;
+            let sockets: HashMap<PathBuf, Socket> = self
+                .all
+                .values()
+                .filter(|observer| observer.task.is_none())
+                .map(|observer| (observer.socket.path().to_owned(), observer.socket.clone()))
+                .collect();
+            sockets.values().for_each(|socket| self.survey(socket));
+        }
+        let starting = |id: &AgentId| {
+            world.agents.get(id).is_some_and(|agent| agent.status() == Status::Starting && agent.is_live(now))
+        };
+        let mut wait = NEVER;
+        for (id, observer) in self.all.iter().filter(|(_, observer)| observer.task.is_none()) {
+            if starting(id) {
+                wait = wait.min(STARTING_RETRY);
+            } else if wait > ABSENT_RETRY
+                && self.client_on(observer.socket.path()).is_none()
+                && observer.socket.path().exists()
+            {
+                wait = ABSENT_RETRY;
+            }
+        }
+        self.next_survey = self.next_survey.min(Instant::now() + wait);
+    }
+
+    /// When [`Observers::pass_time`] has something to ask.
+    pub(super) fn next_survey(&self) -> Instant {
+        self.next_survey
+    }
+
+    /// Everybody who is watched or waits to be.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &AgentId> {
+        self.all.keys()
+    }
+
+    /// Whether what this observer says is still news.
+    pub(super) fn is_current(&self, id: &AgentId, serial: Serial) -> bool {
+        self.all.get(id).is_some_and(|observer| observer.serial == serial)
+    }
+
+    /// The connection to an agent's session.
+    pub(super) fn link(&self, id: &AgentId) -> Option<Link> {
+        self.all.get(id).and_then(|observer| observer.link.clone())
+    }
+
+    /// An agent's server: the one its manifest names, else the user's default one.
+    pub(super) fn socket_of(&self, manifest: Option<&Manifest>) -> Socket {
+        match manifest.and_then(|manifest| manifest.tmux_socket.as_deref()) {
+            None => self.settings.default_socket.clone(),
+            Some(path) if path == self.settings.socket.path() => self.settings.socket.clone(),
+            Some(path) => {
+                let environment = &self.settings.environment;
+                let variable =
+                    |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+                Socket::resolve(path.to_str(), variable)
+            }
+        }
+    }
+
+    fn wait_for(&mut self, id: &AgentId, socket: Socket, session: String, generation: String) {
+        self.last_serial += 1;
+        let observer = Observer { serial: self.last_serial, socket, session, generation, task: None, link: None };
+        self.all.insert(id.clone(), observer);
+    }
+
+    fn start(&mut self, id: &AgentId, fresh: Option<Fresh>, world: &World) {
+        let pane = world.agents.get(id).and_then(|agent| agent.manifest.as_ref().ok()?.pane.clone());
+        let Some(observer) = self.all.get_mut(id).filter(|observer| observer.task.is_none()) else { return };
+        let watched = Watched {
+            agent: id.clone(),
+            serial: observer.serial,
+            socket: observer.socket.clone(),
+            session: observer.session.clone(),
+            pane,
+        };
+        observer.task = Some(tokio::spawn(observe(watched, fresh, self.events.clone())).abort_handle());
+    }
+
+    fn survey(&mut self, socket: &Socket) {
+        let client = self.client_on(socket.path());
+        self.surveys.ask(socket, client, &self.events);
+    }
+
+    fn client_on(&self, socket: &Path) -> Option<Arc<Client>> {
+        self.all
+            .values()
+            .filter(|observer| observer.socket.path() == socket)
+            .filter_map(|observer| observer.link.as_ref())
+            .map(|link| &link.client)
+            .find(|client| client.is_open())
+            .cloned()
+    }
+
+    fn current(&mut self, id: &AgentId, serial: Serial) -> Option<&mut Observer> {
+        self.all.get_mut(id).filter(|observer| observer.serial == serial)
+    }
+}

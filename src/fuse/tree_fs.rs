@@ -1,0 +1,153 @@
+//! What opening, reading and writing do: everything comes from `tree`, and every
+//! effect goes through `port`. Nothing here waits; an answer that depends on the
+//! loop is sent from the loop's thread.
+
+use super::errno::errno;
+use super::handle::{Handle, Handles, Writer};
+use super::stat::Stat;
+use crate::command::{Command, MAX_CONTROL_BYTES};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Actor, Snapshot};
+use crate::port::{Port, Until};
+use crate::tree::{self, Content, Entry, Node, NodeKind, Written};
+use fuser::{Errno, FileHandle, FopenFlags, LockOwner, OpenAccMode, OpenFlags};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+/// The tree as a filesystem.
+pub(super) struct TreeFs {
+    pub(super) stat: Stat,
+    pub(super) handles: Handles,
+}
+
+impl TreeFs {
+    pub(super) fn new(port: Port, mounted_at: SystemTime) -> Self {
+        Self { stat: Stat::new(port, mounted_at), handles: Handles::default() }
+    }
+
+    pub(super) fn new_handle(&self, handle: Handle) -> std::result::Result<FileHandle, Errno> {
+        self.handles.insert(handle).ok_or(Errno::ENFILE)
+    }
+
+    pub(super) fn try_open(&self, snapshot: &Snapshot, node: Node, flags: OpenFlags) -> Result<(Handle, FopenFlags)> {
+        if tree::kind(node) != NodeKind::File {
+            return Err(Error::new(Kind::NotPermitted, "only files can be opened"));
+        }
+        let mode = flags.acc_mode();
+        let writer = match mode {
+            OpenAccMode::O_RDONLY => None,
+            _ => Some(Writer::new(tree::may_write(snapshot, node)?)),
+        };
+        let content = match mode {
+            OpenAccMode::O_WRONLY => None,
+            _ => Some(
+                tree::content(snapshot, node).ok_or_else(|| Error::new(Kind::NotFound, "it is not there any more"))?,
+            ),
+        };
+        let mut fopen = FopenFlags::FOPEN_DIRECT_IO;
+        if writer.is_none() {
+            fopen |= FopenFlags::FOPEN_NOFLUSH;
+        }
+        Ok((Handle::file(node, content, writer), fopen))
+    }
+
+    pub(super) fn try_read(&self, handle: &Handle, offset: u64, size: u32) -> std::result::Result<Vec<u8>, Errno> {
+        let content = handle.content.as_ref().ok_or(Errno::EBADF)?;
+        let (offset, size) = (usize::try_from(offset).map_err(|_| Errno::EINVAL)?, size as usize);
+        let again = handle.was_read.swap(true, Ordering::Relaxed);
+        if let Node::AgentFile(slot, _) = handle.node {
+            let snapshot = self.stat.port.snapshot();
+            match (snapshot.by_slot(slot), content) {
+                (None, _) if again && offset == 0 => return Err(Errno::ESRCH),
+                (Some((_, agent)), Content::Growing(_, format)) => {
+                    return Ok(agent.history.read(*format, offset, size));
+                }
+                _ => {}
+            }
+        }
+        Ok(match content {
+            Content::Growing(history, format) => history.read(*format, offset, size),
+            Content::Fixed(bytes) => {
+                let start = offset.min(bytes.len());
+                bytes[start..start.saturating_add(size).min(bytes.len())].to_vec()
+            }
+        })
+    }
+
+    /// Adds written bytes, and gives the command they complete.
+    pub(super) fn take_bytes(&self, handle: &Handle, data: &[u8], owner: Option<LockOwner>) -> Result<Option<Command>> {
+        let mut writer =
+            handle.writer.as_ref().ok_or_else(|| Error::new(Kind::NotPermitted, "it is open for reading only"))?.lock();
+        if writer.committed {
+            return Err(Error::new(
+                Kind::Invalid,
+                "the prompt of this open file has been delivered already; open it again for another",
+            ));
+        }
+        writer.owner = owner;
+        match writer.form {
+            Written::Prompt => writer.prompt.push(data).map(|()| None),
+            Written::Lines => {
+                writer.lines.extend_from_slice(data);
+                if writer.lines.len() <= MAX_CONTROL_BYTES && writer.lines.last() != Some(&b'\n') {
+                    return Ok(None);
+                }
+                let lines = std::mem::take(&mut writer.lines);
+                tree::written(&self.stat.port.snapshot(), handle.node, &lines).map(Some)
+            }
+        }
+    }
+
+    /// What a flush or a release commits.
+    pub(super) fn commit(&self, handle: &Handle, writer: &mut Writer) -> Result<Command> {
+        let bytes = match writer.form {
+            Written::Prompt => {
+                writer.committed = true;
+                writer.prompt.finish()?.into_bytes()
+            }
+            Written::Lines => std::mem::take(&mut writer.lines),
+        };
+        tree::written(&self.stat.port.snapshot(), handle.node, &bytes)
+    }
+
+    /// Submits what was understood, if anything was; `answer` comes when it was accepted or refused.
+    pub(super) fn submit(
+        &self,
+        command: Option<Command>,
+        actor: Actor,
+        answer: impl FnOnce(Result<()>) + Send + 'static,
+    ) {
+        match command {
+            Some(command) => self.stat.port.submit(command, actor, Until::Accepted, Box::new(answer)),
+            None => answer(Ok(())),
+        }
+    }
+
+    /// Shows and records a refusal, then answers: the sentence is in `error`
+    /// before the caller learns the errno.
+    pub(super) fn refuse(&self, node: Node, error: Error, actor: Actor, answer: impl FnOnce(Errno) + Send + 'static) {
+        let snapshot = self.stat.port.snapshot();
+        let (agent, what) = match node {
+            Node::AgentFile(slot, file) => (snapshot.by_slot(slot).map(|(_, agent)| agent.id.clone()), file.row().name),
+            Node::RootFile(file) => (None, file.row().name),
+            _ => (None, "write"),
+        };
+        let number = errno(error.kind());
+        if agent.is_none() && !matches!(node, Node::RootFile(_)) {
+            return answer(number);
+        }
+        let command = Command::Refused { agent, what: what.to_owned(), error };
+        self.stat.port.submit(command, actor, Until::Accepted, Box::new(move |_| answer(number)));
+    }
+
+    pub(super) fn list(&self, handle: &Handle, offset: u64) -> Arc<[Entry]> {
+        let mut listing = handle.listing.lock();
+        if offset == 0 {
+            let mut entries = tree::entries(&self.stat.port.snapshot(), handle.node).unwrap_or_default();
+            entries.sort_unstable_by_key(|entry| entry.node.ino());
+            *listing = entries.into();
+        }
+        listing.clone()
+    }
+}

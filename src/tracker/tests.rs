@@ -1,0 +1,339 @@
+//! Sequences of looks and moments, and the status each leads to.
+
+use super::*;
+use crate::model::live::{Availability, TurnPhase};
+use crate::model::{Look, Pane, PaneId, Process, Programs};
+use crate::tool::Tools;
+use proptest::prelude::*;
+
+const TOOL: &str = "
+name = 'x'
+summary = 'a tool of the tests'
+[start]
+command = ['x']
+[process]
+names = ['x']
+[submit]
+key = 'Enter'
+settle_ms = 1
+[interrupt]
+key = 'Escape'
+[[rule]]
+id = 'busy'
+region = 'screen'
+match = 'BUSY'
+shows = 'active'
+priority = 3
+[[rule]]
+id = 'asks'
+region = 'screen'
+match = 'ASKS'
+shows = 'blocked'
+priority = 2
+[[rule]]
+id = 'draft'
+region = 'screen'
+match = '> .'
+shows = 'draft'
+priority = 1
+[[rule]]
+id = 'empty'
+region = 'screen'
+match = '>'
+shows = 'ready'
+priority = 0
+";
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_000_000_000_000 + ms).unwrap()
+}
+
+fn process(comm: &str, pid: i32) -> Process {
+    Process { pid, start_time: 1, comm: comm.to_owned(), argv: vec![comm.to_owned()] }
+}
+
+fn seen(text: &str) -> Terminal {
+    let programs = Programs { all: vec![process("x", 7)], foreground: vec![7] };
+    with_programs(text, programs)
+}
+
+fn with_programs(text: &str, programs: Programs) -> Terminal {
+    let pane = Pane {
+        id: PaneId::parse("%1").unwrap(),
+        pid: 7,
+        dead: false,
+        exit_status: None,
+        exit_signal: None,
+        title: String::new(),
+        cursor: (0, 0),
+        size: (80, 24),
+        alternate: false,
+        input_off: false,
+        in_mode: false,
+        command: "x".to_owned(),
+        history: 0,
+    };
+    let screen = Screen { ansi: text.into(), text: text.into() };
+    Terminal::Seen(Box::new(Look { pane, screen, programs }))
+}
+
+fn dead(status: i32) -> Terminal {
+    let Terminal::Seen(mut look) = with_programs("", Programs::default()) else { unreachable!() };
+    (look.pane.dead, look.pane.exit_status) = (true, Some(status));
+    Terminal::Seen(look)
+}
+
+/// What can happen to a tracker.
+#[derive(Debug, Clone)]
+enum Step {
+    Look(Terminal),
+    Accepted,
+    Submitted,
+    Undelivered,
+    Interrupted,
+    Wait,
+}
+use Step::{Accepted, Interrupted, Submitted, Undelivered, Wait};
+
+fn look(text: &str) -> Step {
+    Step::Look(seen(text))
+}
+
+struct Rig {
+    tool: Tool,
+    tracker: Tracker,
+    screen: Screen,
+}
+
+impl Rig {
+    fn new(text: &str) -> Self {
+        Self {
+            tool: Tool::parse(text, "x.toml").unwrap(),
+            tracker: Tracker::new(at(0), at(0)),
+            screen: Screen::default(),
+        }
+    }
+
+    fn step(&mut self, step: &Step, now: Timestamp) {
+        match step {
+            Step::Look(terminal) => {
+                self.tracker.observe(&self.tool, terminal, &self.screen, now);
+                if let Terminal::Seen(look) = terminal {
+                    self.screen = look.screen.clone();
+                }
+            }
+            Step::Accepted => self.tracker.accepted(now),
+            Step::Submitted => self.tracker.submitted(now, now),
+            Step::Undelivered => self.tracker.undelivered(now),
+            Step::Interrupted => self.tracker.interrupted(now),
+            Step::Wait => self.tracker.tick(now),
+        }
+    }
+}
+
+/// Plays steps at their milliseconds and compares the status after each.
+fn check(steps: &[(i64, Step, Status)]) -> Tracker {
+    let mut rig = Rig::new(TOOL);
+    for (ms, step, expected) in steps {
+        rig.step(step, at(*ms));
+        assert_eq!(rig.tracker.status(), *expected, "at {ms} ms after {step:?}: {}", rig.tracker.why());
+    }
+    rig.tracker
+}
+
+#[test]
+fn a_launch_becomes_ready_once_ready_has_held() {
+    check(&[
+        (0, Step::Look(Terminal::NoSession), Status::Starting),
+        (100, Step::Look(with_programs("", Programs::default())), Status::Starting),
+        (200, look("hello"), Status::Starting),
+        (300, look(">"), Status::Starting),
+        (549, Wait, Status::Starting),
+        (550, Wait, Status::Ready),
+    ]);
+}
+
+#[test]
+fn a_launch_that_never_comes_is_gone() {
+    check(&[
+        (0, Step::Look(Terminal::NoSession), Status::Starting),
+        (29_999, Wait, Status::Starting),
+        (30_000, Wait, Status::Gone),
+    ]);
+}
+
+#[test]
+fn one_look_proves_active_and_ready_has_to_settle() {
+    let tracker = check(&[
+        (0, look(">"), Status::Starting),
+        (250, Wait, Status::Ready),
+        (1000, look("BUSY >"), Status::Active),
+        (2000, look(">"), Status::Active),
+        (2100, look("BUSY >"), Status::Active),
+        (3000, look(">"), Status::Active),
+        (3250, Wait, Status::Ready),
+    ]);
+    let last = tracker.tracked("x", at(3250)).last_turn;
+    assert_eq!((last.result, last.source), (TurnResult::Success, TurnSource::SurfaceInference));
+}
+
+#[test]
+fn an_accepted_prompt_is_pending_until_its_turn_shows() {
+    let tracker = check(&[
+        (0, look(">"), Status::Starting),
+        (250, Wait, Status::Ready),
+        (1000, Accepted, Status::Pending),
+        (1010, look("> text"), Status::Pending),
+        (1020, Submitted, Status::Pending),
+        (1030, look(">"), Status::Pending),
+        (1100, look("BUSY"), Status::Active),
+        (1500, Interrupted, Status::Active),
+        (1600, look(">"), Status::Active),
+        (1850, Wait, Status::Ready),
+    ]);
+    let last = tracker.tracked("x", at(1850)).last_turn;
+    assert_eq!((last.result, last.source), (TurnResult::Interrupted, TurnSource::ExplicitInput));
+}
+
+#[test]
+fn a_prompt_without_a_turn_is_ready_again_after_a_while() {
+    check(&[
+        (0, look(">"), Status::Starting),
+        (250, Wait, Status::Ready),
+        (1000, Accepted, Status::Pending),
+        (1020, Submitted, Status::Pending),
+        (1100, look(">"), Status::Pending),
+        (3019, Wait, Status::Pending),
+        (3020, Wait, Status::Ready),
+    ]);
+}
+
+#[test]
+fn a_prompt_that_could_not_be_delivered_is_over() {
+    check(&[
+        (0, look(">"), Status::Starting),
+        (250, Wait, Status::Ready),
+        (1000, Accepted, Status::Pending),
+        (1100, Undelivered, Status::Ready),
+    ]);
+}
+
+#[test]
+fn death_ends_everything_at_once() {
+    let tracker = check(&[
+        (0, look("BUSY"), Status::Active),
+        (100, Accepted, Status::Active),
+        (200, Step::Look(dead(3)), Status::Down),
+    ]);
+    let state = tracker.tracked("x", at(200));
+    assert_eq!(state.turn.phase, TurnPhase::Unknown);
+    assert_eq!(state.surface, crate::model::live::Surface::default());
+    assert_eq!(state.diagnostics.availability, Availability::TuiDown);
+    assert!(state.sources[0].says.contains("status 3"));
+    check(&[(0, look(">"), Status::Starting), (100, Step::Look(Terminal::NoSession), Status::Gone)]);
+}
+
+#[test]
+fn a_shell_in_front_is_unknown_and_a_shell_instead_is_down() {
+    let behind = Programs { all: vec![process("bash", 6), process("x", 7)], foreground: vec![6] };
+    let instead = Programs { all: vec![process("bash", 7)], foreground: vec![7] };
+    check(&[
+        (0, look(">"), Status::Starting),
+        (250, Wait, Status::Ready),
+        (300, Step::Look(with_programs(">", behind)), Status::Unknown),
+        (400, Step::Look(with_programs(">", instead)), Status::Down),
+    ]);
+}
+
+#[test]
+fn a_verdict_outlives_its_rule_for_a_little_while() {
+    check(&[
+        (0, look("BUSY"), Status::Active),
+        (100, look("???"), Status::Active),
+        (1999, Wait, Status::Active),
+        (2000, Wait, Status::Unknown),
+        (2100, look("ASKS"), Status::Blocked),
+    ]);
+}
+
+#[test]
+fn a_program_without_rules_is_judged_by_stillness() {
+    let (tools, _) = Tools::with_overrides(&[]);
+    let mut rig = Rig::new(TOOL);
+    rig.tool = tools.get(crate::tool::GENERIC).unwrap().as_ref().clone();
+    rig.step(&look("a"), at(0));
+    assert_eq!(rig.tracker.status(), Status::Active);
+    rig.step(&Wait, at(1500));
+    assert_eq!(rig.tracker.status(), Status::Ready);
+}
+
+fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
+    let step = prop_oneof![
+        "[>BUSYAK ]{0,6}".prop_map(|text| look(&text)),
+        Just(look("BUSY")),
+        Just(look(">")),
+        Just(Step::Look(dead(0))),
+        Just(Step::Look(Terminal::NoSession)),
+        Just(Step::Look(Terminal::Failed("x".to_owned()))),
+        Just(Accepted),
+        Just(Submitted),
+        Just(Undelivered),
+        Just(Interrupted),
+        Just(Wait),
+    ];
+    prop::collection::vec((0i64..3000, step), 0..60)
+}
+
+proptest! {
+    /// Never ready while the newest look says active; never alive while it says dead.
+    #[test]
+    fn the_newest_look_is_never_contradicted(steps in steps()) {
+        let mut rig = Rig::new(TOOL);
+        let mut now = 0;
+        for (wait, step) in steps {
+            now += wait;
+            rig.step(&step, at(now));
+            let status = rig.tracker.status();
+            if let Step::Look(terminal) = &step {
+                let reading = read(&rig.tool, terminal);
+                if matches!(reading.matched, Some((Shows::Active, _))) {
+                    prop_assert_eq!(status, Status::Active);
+                }
+                if matches!(reading.liveness, Liveness::Dead(_)) {
+                    prop_assert_eq!(status, Status::Down);
+                }
+            }
+        }
+    }
+
+    /// Waiting for the deadline is as good as looking all the time, and ends.
+    #[test]
+    fn deadlines_come_to_an_end(steps in steps()) {
+        let mut rig = Rig::new(TOOL);
+        let mut now = 0;
+        for (wait, step) in steps {
+            now += wait;
+            rig.step(&step, at(now));
+        }
+        for _ in 0..20 {
+            let Some(deadline) = rig.tracker.deadline() else { return Ok(()) };
+            rig.tracker.tick(deadline);
+        }
+        prop_assert!(rig.tracker.deadline().is_none(), "still waiting: {:?}", rig.tracker);
+    }
+
+    /// Each transition starts where the one before it ended.
+    #[test]
+    fn the_same_steps_give_the_same_state(steps in steps()) {
+        let play = || {
+            let mut rig = Rig::new(TOOL);
+            let mut now = 0;
+            for (wait, step) in &steps {
+                now += wait;
+                rig.step(step, at(now));
+            }
+            format!("{:?}", rig.tracker.tracked("x", at(now)))
+        };
+        prop_assert_eq!(play(), play());
+    }
+}
