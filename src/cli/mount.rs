@@ -33,7 +33,8 @@ pub(super) fn mount(common: &Common, options: &Mount) -> Result<()> {
     super::doctor::tmux_version()?;
     let mountpoint = Mountpoint::prepare(&path, options.path.is_none())?;
     raise_file_limit();
-    let signals = signals::block()?;
+    let (ended, end) = std::sync::mpsc::channel();
+    signals::forward((), ended.clone())?;
     let settings = Settings {
         scope: Scope::All,
         keeps_history: true,
@@ -44,8 +45,6 @@ pub(super) fn mount(common: &Common, options: &Mount) -> Result<()> {
     };
     let daemon = Daemon::start(settings)?;
     daemon.port().wait_for(FIRST_LOOK_LIMIT, |snapshot| snapshot.settled.then_some(()));
-    let (ended, end) = std::sync::mpsc::channel();
-    signals::forward(signals, (), ended.clone())?;
     let served = fuse::serve(mountpoint, daemon.port(), move || {
         let _ = ended.send(());
     })?;

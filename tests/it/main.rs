@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 #![allow(unreachable_pub, reason = "a binary has no outside; `pub` says what a module offers the others")]
 
+mod cli;
 mod mount;
 mod real_gemini;
 mod real_houmao;
 mod real_support;
+mod semantics;
 mod stand_in;
 mod store;
 mod support;
 mod tidy;
 mod tmux;
+mod tree;

@@ -75,7 +75,7 @@ impl World {
     }
 
     /// One more variable for every program of this world.
-    pub(crate) fn set(&mut self, key: &str, value: impl Into<std::ffi::OsString>) {
+    pub(crate) fn set(&mut self, key: &'static str, value: impl Into<std::ffi::OsString>) {
         self.sandbox.set(key, value);
     }
 

@@ -20,19 +20,24 @@ pub const TROOP_BIN: &str = "TROOP_TEST_BIN";
 /// A directory with everything a test touches; what was started in it ends with it.
 pub struct Sandbox {
     dir: TempDir,
-    more: Vec<(String, OsString)>,
+    extra: Vec<(&'static str, OsString)>,
 }
 
 impl Sandbox {
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("troop-").tempdir().unwrap();
-        let sandbox = Self { dir, more: Vec::new() };
+        let sandbox = Self { dir, extra: Vec::new() };
         for private in [sandbox.home(), sandbox.tmux_dir(), sandbox.work(), sandbox.path().join("run")] {
             std::fs::create_dir_all(&private).unwrap();
             // tmux refuses a directory that others may enter.
             std::fs::set_permissions(&private, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         }
         sandbox
+    }
+
+    /// One more variable for everything that runs here.
+    pub fn set(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.extra.push((name, value.into()));
     }
 
     pub fn path(&self) -> &Path {
@@ -64,7 +69,7 @@ impl Sandbox {
     pub fn env(&self) -> Vec<(&'static str, OsString)> {
         let home = self.home();
         let path = |path: PathBuf| path.into_os_string();
-        vec![
+        let mut env: Vec<(&'static str, OsString)> = vec![
             ("HOME", path(home.clone())),
             ("XDG_CONFIG_HOME", path(home.join(".config"))),
             ("XDG_STATE_HOME", path(home.join(".local/state"))),
@@ -79,12 +84,9 @@ impl Sandbox {
             ("LANG", "C.UTF-8".into()),
             ("TERM", "xterm-256color".into()),
             ("SHELL", "/bin/sh".into()),
-        ]
-    }
-
-    /// One more variable, or another value, for every program of this sandbox.
-    pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
-        self.more.push((name.to_owned(), value.into()));
+        ];
+        env.extend(self.extra.iter().cloned());
+        env
     }
 
     /// The troop program, to be asserted on.
@@ -104,12 +106,7 @@ impl Sandbox {
     /// Any other program, with exactly the environment of this sandbox.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command
-            .env_clear()
-            .envs(self.env())
-            .envs(self.more.iter().cloned())
-            .current_dir(self.work())
-            .stdin(Stdio::null());
+        command.env_clear().envs(self.env()).current_dir(self.work()).stdin(Stdio::null());
         command
     }
 

@@ -1,0 +1,211 @@
+//! The ends of a mount, of a launch, and of the tree: what goes on without it.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::world::{LIMIT, World};
+use crate::support::sandbox::troop_bin;
+use crate::support::user::{USUAL_DEVICE, as_user};
+use crate::support::{Sandbox, wait_for, wait_until};
+
+/// `troop mount` ends with SIGINT or SIGTERM, or when it is unmounted, and leaves an empty directory. A mount whose
+/// program was killed is replaced by the next one; one that is alive is refused with a sentence.
+#[test]
+fn ending_a_mount() {
+    check_ending_a_mount();
+}
+
+#[test]
+fn an_ordinary_user_ends_a_mount() {
+    as_user("semantics::ends::an_ordinary_user_ends_a_mount", USUAL_DEVICE, check_ending_a_mount);
+}
+
+fn check_ending_a_mount() {
+    let mut world = World::new();
+    let path = world.at("").to_str().unwrap().trim_end_matches('/').to_owned();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let status = world.mount().end(signal);
+        assert_eq!(status.code(), Some(0), "{signal}: {}", world.mount().log());
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+        world.mount_again();
+    }
+    let second = world.troop(&["mount", &path]);
+    assert_eq!(second.code, Some(4), "{second:?}");
+    assert!(second.err.contains("already mounted") && second.err.contains("troop umount"), "{second:?}");
+
+    world.mount().end(Signal::SIGKILL);
+    assert_eq!(fs::read_dir(&path).unwrap_err().raw_os_error(), Some(libc::ENOTCONN));
+    let doctor = world.troop(&["doctor"]);
+    assert!(doctor.out.contains(&format!("{path}: its daemon has died")), "{doctor:?}");
+    world.mount_again();
+    assert!(world.read("README").contains("troop"));
+
+    let said = world.troop(&["umount", &path]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let status = wait_until("the mount to end", LIMIT, || Ok::<_, String>(world.mount().end(Signal::SIGCONT)));
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+    let again = world.troop(&["umount", &path]);
+    assert!(again.code == Some(3) && again.err.starts_with("troop: "), "{again:?}");
+
+    let detached = world.troop(&["mount", "--detach", &path]);
+    assert_eq!(detached.code, Some(0), "{detached:?}");
+    assert!(world.read("README").contains("troop"));
+    assert_eq!(world.troop(&["umount", &path]).code, Some(0));
+}
+
+/// The mount can be killed at any moment and started again. Agents go on, their history continues where it
+/// was, and no prompt is sent twice.
+#[test]
+fn agents_outlive_the_mount() {
+    let mut world = World::with("a");
+    world.write("agents/a/prompt", "before sim:say=x");
+    world.next_prompt("a", 0);
+    let before = world.read("agents/a/history.jsonl");
+    world.write("agents/a/prompt", "during sim:work=300");
+    world.mount().end(Signal::SIGKILL);
+    world.mount_again();
+    world.wait_status("a", "ready");
+    // Killed right after the prompt was accepted: it was typed once or not at all.
+    let sent = world.prompts("a");
+    assert!(sent.len() <= 2 && sent[0] == "before sim:say=x", "{sent:?}");
+    let after = world.read("agents/a/history.jsonl");
+    assert!(after.starts_with(&before), "{before}\n{after}");
+    assert_eq!(world.read("agents/a/prompt"), "during sim:work=300\n");
+    for (n, event) in world.history("agents/a").iter().enumerate() {
+        assert_eq!(event["seq"], n + 1);
+    }
+    for round in 0..3 {
+        let count = world.prompts("a").len();
+        world.write("agents/a/prompt", &format!("round {round}"));
+        assert_eq!(world.next_prompt("a", count), format!("round {round}"));
+        world.mount().end(Signal::SIGKILL);
+        world.mount_again();
+        world.wait_status("a", "ready");
+    }
+    let prompts = world.prompts_until_fence("a");
+    let distinct: std::collections::BTreeSet<&String> = prompts.iter().collect();
+    assert_eq!(distinct.len(), prompts.len(), "{prompts:?}");
+    // What happened to it while nobody looked is seen when somebody does.
+    world.mount().end(Signal::SIGKILL);
+    world.tmux(&["kill-server"]);
+    world.mount_again();
+    world.wait_status("a", "gone");
+}
+
+/// A launched program gets a short list of variables (PATH, HOME, USER, LOGNAME, SHELL, the locale, TZ,
+/// TMPDIR, the proxies), those its tool definition names, and what tells it which agent it is. Nothing else of the
+/// launcher's environment reaches it.
+#[test]
+fn what_a_program_inherits() {
+    let mut sandbox = Sandbox::new();
+    for (name, value) in [
+        ("SECRET_TOKEN", "hunter2"),
+        ("TMUX", "/nowhere,1,0"),
+        ("TMUX_PANE", "%99"),
+        ("LD_PRELOAD_X", "x"),
+        ("USER", "somebody"),
+        ("TZ", "UTC"),
+        ("HTTPS_PROXY", "http://127.0.0.1:9"),
+        ("CLAUDE_CODE_SESSION", "1"),
+    ] {
+        sandbox.set(name, value);
+    }
+    let script = sandbox.work().join("env.sh");
+    fs::write(&script, "env > $0.out.tmp; mv $0.out.tmp $0.out; exec sleep 600\n").unwrap();
+    // The tmux server has an environment of its own, of whoever started it.
+    sandbox.tmux(["new-session", "-d", "-s", "first", "cat"]).env("SERVER_SECRET", "hunter3").status().unwrap();
+    let world = World::mounted(sandbox, &[]);
+    let inherited = |how: &str| {
+        let out = world.sandbox().work().join("env.sh.out");
+        let text = wait_until("the environment", LIMIT, || fs::read_to_string(&out));
+        fs::remove_file(&out).unwrap();
+        let mut names: Vec<&str> = text.lines().map(|line| line.split('=').next().unwrap()).collect();
+        names.sort_unstable();
+        let allowed = [
+            "PATH",
+            "HOME",
+            "USER",
+            "LOGNAME",
+            "SHELL",
+            "LANG",
+            "LC_ALL",
+            "LC_CTYPE",
+            "TZ",
+            "TMPDIR",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "NO_PROXY",
+            "TERM",
+            "COLORTERM",
+            "HOUMAO_MANIFEST_PATH",
+            "HOUMAO_AGENT_ID",
+            "HOUMAO_TOOL",
+            "HOUMAO_AGENT_DEF_DIR", // ours
+            "TMUX",
+            "TMUX_PANE",
+            "TERM_PROGRAM",
+            "TERM_PROGRAM_VERSION", // tmux's own
+            "PWD",
+            "OLDPWD",
+            "SHLVL",
+            "_", // the shell's own
+        ];
+        let foreign: Vec<_> = names.iter().filter(|name| !allowed.contains(name)).collect();
+        assert!(foreign.is_empty(), "{how}: {foreign:?}");
+        for line in ["USER=somebody", "TZ=UTC", "HTTPS_PROXY=http://127.0.0.1:9", "HOUMAO_TOOL=stand-in"] {
+            assert!(text.lines().any(|seen| seen == line), "{how}: no {line} in {text}");
+        }
+        assert!(!text.contains("hunter") && !text.contains("/nowhere,1,0"), "{how}: {text}");
+    };
+    world.launch_program("a", &format!("/bin/sh {}", script.display()));
+    inherited("the mount");
+    assert_eq!(world.troop(&["launch", "b", "--", "/bin/sh", script.to_str().unwrap()]).code, Some(0));
+    inherited("the command line");
+    // Nor does it find it in the session.
+    let session = world.session("a");
+    let session_env = world.tmux(&["show-environment", "-t", &format!("={session}")]);
+    assert!(session_env.contains("HOUMAO_AGENT_ID=") && !session_env.contains("hunter2"), "{session_env}");
+}
+
+/// Every command works on the same registry, with or without a mount: what one does, the other shows, and
+/// both write to the same history.
+#[test]
+fn without_a_mount() {
+    let mut world = World::new();
+    world.mount().end(Signal::SIGTERM);
+    let log = world.log_path("a");
+    let troop = troop_bin();
+    let argv = [troop.to_str().unwrap(), "stand-in", "--pace", "1", "--log", log.to_str().unwrap()];
+    assert_eq!(world.troop(&[&["launch", "a", "--"][..], &argv].concat()).code, Some(0));
+    let row = |world: &World| -> Value {
+        let said = world.troop(&["list", "--json"]);
+        serde_json::from_str::<Vec<Value>>(&said.out).unwrap_or_else(|e| panic!("{e}: {said:?}"))[0].clone()
+    };
+    wait_for("the agent to be ready", LIMIT, || row(&world)["status"] == "ready");
+    assert_eq!(world.troop(&["prompt", "a", "without", "a", "mount"]).code, Some(0));
+    wait_for("the prompt", LIMIT, || world.prompts("a") == ["without a mount"]);
+    world.mount_again();
+    world.wait_status("a", "ready");
+    let events = |world: &World, via: &str| -> Vec<String> {
+        let history = world.history("agents/a");
+        let of = history.iter().filter(|event| event["actor"]["via"] == via);
+        of.map(|event| event["event"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(events(&world, "cli"), ["launched", "prompt", "delivered"]);
+    // Beside a mount, which sees what the command line does.
+    world.write("agents/a/prompt", "sim:work=600000");
+    world.wait_status("a", "active");
+    assert_eq!(row(&world)["status"], "active");
+    assert_eq!(world.troop(&["interrupt", "a"]).code, Some(0));
+    world.wait_status("a", "ready");
+    let interrupted = || events(&world, "cli").contains(&"interrupted".to_owned());
+    wait_for("the line in the history", LIMIT, interrupted);
+    assert_eq!(world.troop(&["stop", "a"]).code, Some(0));
+    world.wait_there("stopped/a");
+    world.wait_gone("agents/a");
+    assert_eq!(world.troop(&["retire", "a"]).code, Some(0));
+    world.wait_gone("stopped/a");
+}
