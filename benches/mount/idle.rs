@@ -1,15 +1,18 @@
 //! What 50 agents cost that do nothing.
 
 use crate::support::{Fallible, Sandbox, wait_status};
+use nix::unistd::{SysconfVar, sysconf};
+use std::collections::HashMap;
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// Until the threads that did disk work have ended and nothing settles any more.
+const REST: Duration = Duration::from_secs(15);
+
 pub(crate) fn run(measuring: bool) -> Fallible<String> {
-    let (agents, rest, time) = if measuring {
-        (50, Duration::from_secs(5), Duration::from_secs(30))
-    } else {
-        (2, Duration::ZERO, Duration::from_secs(1))
-    };
+    let (agents, rest, time) =
+        if measuring { (50, REST, Duration::from_secs(30)) } else { (2, Duration::ZERO, Duration::from_secs(1)) };
     let sandbox = Sandbox::new();
     let mount = sandbox.mount();
     for n in 0..agents {
@@ -29,36 +32,37 @@ pub(crate) fn run(measuring: bool) -> Fallible<String> {
         ("the tmux server", vec![server]),
         ("the stand-ins themselves", children(server)?),
     ];
+    let ticks_a_second = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
     let start = Instant::now();
     let before: Vec<Cost> = groups.iter().map(|(_, pids)| Cost::of_all(pids)).collect();
     std::thread::sleep(time);
     let seconds = start.elapsed().as_secs_f64();
     let mut table = format!(
         "{agents} stand-ins at their composers, {seconds:.0} s; the goal is less than 1 % of a core for the first three\n\n\
-         | who | processes | CPU ms | % of a core | wakeups/s | RSS KiB |\n|---|---:|---:|---:|---:|---:|\n"
+         | who | processes | CPU s | % of a core | wakeups/s | PSS KiB |\n|---|---:|---:|---:|---:|---:|\n"
     );
     for ((who, pids), before) in groups.iter().zip(before) {
         let after = Cost::of_all(pids);
-        let (cpu, wakeups) = (after.cpu_ms - before.cpu_ms, after.switches - before.switches);
+        let cpu = (after.ticks - before.ticks) as f64 / ticks_a_second;
         table += &format!(
-            "| {who} | {} | {cpu:.1} | {:.3} | {:.1} | {} |\n",
+            "| {who} | {} | {cpu:.2} | {:.2} | {:.1} | {} |\n",
             pids.len(),
-            cpu / seconds / 10.0,
-            wakeups as f64 / seconds,
+            cpu / seconds * 100.0,
+            after.sleeps_since(&before) as f64 / seconds,
             after.resident
         );
     }
     Ok(table)
 }
 
-/// What processes have used so far, every thread of them.
+/// What processes have used so far.
 #[derive(Default)]
 struct Cost {
-    /// On a processor, from `/proc/PID/task/*/schedstat`: `stat` counts in steps of 10 ms.
-    cpu_ms: f64,
-    /// Times a thread went to sleep by itself.
-    switches: u64,
-    /// Resident memory in KiB, shared pages counted for each.
+    /// In ticks, from `/proc/PID/stat`, with threads that have ended.
+    ticks: u64,
+    /// How often each thread went to sleep by itself.
+    sleeps: HashMap<PathBuf, u64>,
+    /// Resident memory in KiB, shared pages in equal parts.
     resident: u64,
 }
 
@@ -68,14 +72,22 @@ impl Cost {
     }
 
     fn and(mut self, pid: i32) -> Self {
+        let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        // After the name, which may hold anything: fields 14 and 15 of proc_pid_stat(5) count from 3.
+        let stat = read("stat");
+        let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(14 - 3).take(2);
+        self.ticks += times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>();
+        self.resident += field(&read("smaps_rollup"), "Pss");
         for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
-            let read = |name: &str| fs::read_to_string(task.path().join(name)).unwrap_or_default();
-            let nanoseconds = read("schedstat").split(' ').next().and_then(|first| first.parse::<f64>().ok());
-            self.cpu_ms += nanoseconds.unwrap_or_default() / 1e6;
-            self.switches += field(&read("status"), "voluntary_ctxt_switches");
+            let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            self.sleeps.insert(task.path(), field(&status, "voluntary_ctxt_switches"));
         }
-        self.resident += field(&fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default(), "VmRSS");
         self
+    }
+
+    /// How often a thread that was there before and after went to sleep in between.
+    fn sleeps_since(&self, before: &Self) -> u64 {
+        self.sleeps.iter().filter_map(|(task, sleeps)| Some(sleeps - before.sleeps.get(task)?)).sum()
     }
 }
 
