@@ -84,7 +84,7 @@ pub struct Process {
 pub struct Programs {
     /// The pane's process and every descendant of it, parents first.
     pub all: Vec<Process>,
-    /// The pids of those in the terminal's foreground process group.
+    /// The pids of those in the terminal's foreground process group that are not stopped.
     pub foreground: Vec<i32>,
 }
 

@@ -46,6 +46,11 @@ impl Stat {
         self.flags & PF_SIGNALED != 0
     }
 
+    /// A signal or a debugger keeps it from running.
+    pub(super) fn is_stopped(&self) -> bool {
+        matches!(self.state, 'T' | 't')
+    }
+
     /// It has ended and only waits for its parent to notice.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
