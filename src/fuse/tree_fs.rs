@@ -30,14 +30,21 @@ impl TreeFs {
         self.handles.insert(handle).ok_or(Errno::ENFILE)
     }
 
-    pub(super) fn try_open(&self, snapshot: &Snapshot, node: Node, flags: OpenFlags) -> Result<(Handle, FopenFlags)> {
+    /// Opens `node` for a thread of that id.
+    pub(super) fn try_open(
+        &self,
+        snapshot: &Snapshot,
+        node: Node,
+        flags: OpenFlags,
+        thread: u32,
+    ) -> Result<(Handle, FopenFlags)> {
         if tree::kind(node) != NodeKind::File {
             return Err(Error::new(Kind::NotPermitted, "only files can be opened"));
         }
         let mode = flags.acc_mode();
         let writer = match mode {
             OpenAccMode::O_RDONLY => None,
-            _ => Some(Writer::new(tree::may_write(snapshot, node)?)),
+            _ => Some(Writer::new(tree::may_write(snapshot, node)?, thread)),
         };
         let content = match mode {
             OpenAccMode::O_WRONLY => None,
@@ -79,6 +86,12 @@ impl TreeFs {
     pub(super) fn take_bytes(&self, handle: &Handle, data: &[u8], owner: Option<LockOwner>) -> Result<Option<Command>> {
         let mut writer =
             handle.writer.as_ref().ok_or_else(|| Error::new(Kind::NotPermitted, "it is open for reading only"))?.lock();
+        if writer.cut {
+            return Err(Error::new(
+                Kind::Invalid,
+                "a signal ended a program that was writing this prompt, so it is not sent; open it again for another",
+            ));
+        }
         if writer.committed {
             return Err(Error::new(
                 Kind::Invalid,
