@@ -98,7 +98,7 @@ fn what_arrives_is_what_was_written() {
 
 /// Opening, truncating and closing `prompt` without writing sends nothing, and neither does an empty write.
 /// Text without a single character that shows is refused. What a program has written when a signal ends it,
-/// such as Ctrl-C in `cat > prompt`, is not sent.
+/// such as Ctrl-C in `cat > prompt`, is not sent, and what others would add to the same open file is refused.
 #[test]
 fn nothing_written_nothing_sent() {
     let world = World::with("a");

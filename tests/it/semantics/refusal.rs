@@ -60,7 +60,7 @@ fn refused_where_you_see_it() {
 }
 
 ///     EBUSY    the agent is starting, pending, active or blocked, its state cannot be told,
-///              or somebody's unsent text stands in its composer
+///              somebody's unsent text stands in its composer, or there is nothing to interrupt
 ///     ESRCH    the agent is gone or down
 ///     EINVAL   an unknown verb, a wrong argument, text that is not UTF-8, or control characters
 ///     EFBIG    a prompt of more than 1 MiB, or more than 16 KiB of verbs or keys
@@ -128,8 +128,9 @@ fn what_each_error_means() {
     assert!(world.prompts("a").iter().all(|prompt| prompt.starts_with("sim:")));
 }
 
-/// The reason for the last refused write stands in the agent's `error` by the time the call fails, and every
-/// refusal is a line in its history. For the `control` at the top, reading that file shows it.
+/// The reason for the last refused write stands in the agent's `error` by the time the call fails, and is a
+/// line in its history, where the same refusal within a second is not repeated. For the `control` at the top,
+/// reading that file shows it.
 #[test]
 fn the_sentence_behind_a_refusal() {
     let world = World::with("a");

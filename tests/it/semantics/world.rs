@@ -76,7 +76,8 @@ impl World {
 
     #[track_caller]
     pub fn write(&self, path: &str, text: &str) {
-        fs::write(self.at(path), text).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let error = || fs::read_to_string(self.at(path).with_file_name("error"));
+        fs::write(self.at(path), text).unwrap_or_else(|number| panic!("{path}: {number}: {:?}", error()));
     }
 
     /// Writes what must be refused: the errno, and the sentence in the `error` beside it.
