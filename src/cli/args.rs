@@ -97,13 +97,24 @@ pub(super) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page of troop or of one of its commands
+    Man {
+        /// The command
+        command: Option<String>,
+    },
     /// Run the stand-in, a small interactive agent that needs no account
     StandIn(stand_in::Args),
 }
 
+/// What TROOP_LOG sets: a filter such as `debug` or `troop::fuse=trace`.
+const LOG_HELP: &str = "\
+Runs in the foreground until SIGINT, SIGTERM or troop umount, or in the background
+with --detach. The agents never depend on it: they go on when it ends.
+TROOP_LOG (for example debug) makes it say more: on standard error, or with --detach
+in ~/.local/state/troop/mount.log.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = LOG_HELP)]
 pub(super) struct Mount {
     /// An empty directory [default: ~/troop, made when it is missing]
     pub(super) path: Option<PathBuf>,

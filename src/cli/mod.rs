@@ -10,7 +10,7 @@ mod list;
 mod mount;
 mod signals;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::stand_in;
 use args::{Args, Command};
 use clap::{CommandFactory, Parser};
@@ -41,9 +41,22 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
             clap_complete::generate(shell, &mut Args::command(), "troop", &mut std::io::stdout());
             Ok(())
         }
-        Command::Man => print(|out| clap_mangen::Man::new(Args::command()).render(out)),
+        Command::Man { command } => man(command.as_deref()),
         Command::Doctor { .. } | Command::StandIn(_) => Ok(()),
     }
+}
+
+/// The manual page, made from the same definitions as the help.
+fn man(command: Option<&str>) -> Result<()> {
+    let mut page = Args::command();
+    page.build();
+    if let Some(name) = command {
+        let found = page.find_subcommand(name).filter(|found| !found.is_hide_set()).cloned();
+        page = found.ok_or_else(|| {
+            Error::new(Kind::NotFound, format!("there is no command {name:?}; troop --help lists them"))
+        })?;
+    }
+    print(|out| clap_mangen::Man::new(page).render(out))
 }
 
 fn report(result: Result<ExitCode>) -> ExitCode {
@@ -61,7 +74,7 @@ fn print(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()
     let mut out = std::io::stdout().lock();
     match write(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(crate::Error::io("cannot write to standard output", &error))
+            Err(Error::io("cannot write to standard output", &error))
         }
         _ => Ok(()),
     }

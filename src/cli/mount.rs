@@ -122,12 +122,15 @@ fn start_logging(log: Option<File>) {
     };
 }
 
-/// Every agent needs a few descriptors; the hard limit is ours to use.
+/// How many descriptors a mount asks for at most: every agent needs a few.
+const MAX_FILES: u64 = 65_536;
+
+/// Raises the soft limit as far as the hard one allows.
 fn raise_file_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard
     {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(MAX_FILES)), hard);
     }
 }

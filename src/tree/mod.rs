@@ -186,7 +186,8 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
                     Some(root) => PathBuf::from(root),
                     None => PathBuf::from(&identity.manifest_path).parent()?.to_owned(),
                 }),
-                AgentFile::Cwd => Some(PathBuf::from(identity.working_directory.as_deref().unwrap_or("/"))),
+                // Without a readable manifest nobody knows; a link to nowhere says so.
+                AgentFile::Cwd => Some(PathBuf::from(identity.working_directory.as_deref().unwrap_or("unknown"))),
                 _ => None,
             }
         }

@@ -1,11 +1,12 @@
 //! What the tests with programs that nobody here wrote share: where those
 //! programs are, a private world to run them in, and waiting with a limit.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr)] // a helper of tests that cannot go on fails the test
-
+use crate::support::mount::Mount;
+use crate::support::sandbox::{Sandbox, troop_bin};
+use crate::support::skip::skip;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 /// How long anything may take; a program that starts cold on a busy machine needs most of it.
@@ -23,7 +24,7 @@ pub(crate) fn programs(test: &str, needs: &[&str]) -> Option<PathBuf> {
     }
     let sentence = format!("{test}: {missing:?} not below {}; run scripts/fetch-real", real.display());
     assert!(std::env::var_os("TROOP_TEST_REQUIRE_REAL").is_none_or(|v| v != "1"), "{sentence}");
-    eprintln!("SKIPPED: {sentence}");
+    skip(&sentence);
     None
 }
 
@@ -54,48 +55,33 @@ impl Drop for Running {
     }
 }
 
-/// A home, a registry, a tmux server and a mountpoint of its own; all of it gone at the end.
+/// A sandbox with its mount, and what one does in it.
 pub(crate) struct World {
-    env: Vec<(String, String)>,
-    mount: Option<Child>,
-    dir: tempfile::TempDir,
+    mount: Option<Mount>,
+    sandbox: Sandbox,
 }
 
 impl World {
     /// Everything empty, nothing running. `path` goes in front of PATH.
     pub(crate) fn new(path: &[&Path]) -> Self {
-        let dir = tempfile::Builder::new().prefix("troop-real-").tempdir().unwrap();
-        let root = fs::canonicalize(dir.path()).unwrap();
-        for name in ["home", "tmux", "work", "mnt"] {
-            fs::create_dir(root.join(name)).unwrap();
-        }
-        let at = |name: &str| root.join(name).to_str().unwrap().to_owned();
         let system = std::env::var("PATH").unwrap();
         let path = path.iter().map(|p| p.to_str().unwrap()).chain([system.as_str()]).collect::<Vec<_>>().join(":");
-        let env = [
-            ("HOME", at("home")),
-            ("PATH", path),
-            ("SHELL", "/bin/bash".into()),
-            ("TERM", "xterm-256color".into()),
-            ("LANG", "C.UTF-8".into()),
-            ("LC_ALL", "C.UTF-8".into()),
-            ("TMUX_TMPDIR", at("tmux")),
-            ("XDG_CONFIG_HOME", at("home/.config")),
-            ("XDG_STATE_HOME", at("home/.local/state")),
-            ("TROOP_HOME", at("home/.troop")),
-            ("HOUMAO_GLOBAL_REGISTRY_DIR", at("registry")),
-        ];
-        Self { env: env.map(|(k, v)| (k.to_owned(), v)).to_vec(), mount: None, dir }
+        let mut world = Self { mount: None, sandbox: Sandbox::new() };
+        world.set("PATH", path);
+        // Houmao starts programs in the user's login shell.
+        world.set("SHELL", "/bin/bash");
+        world.set("LC_ALL", "C.UTF-8");
+        world
     }
 
     /// One more variable for every program of this world.
-    pub(crate) fn set(&mut self, key: &str, value: impl Into<String>) {
-        self.env.push((key.to_owned(), value.into()));
+    pub(crate) fn set(&mut self, key: &'static str, value: impl Into<std::ffi::OsString>) {
+        self.sandbox.set(key, value);
     }
 
     /// A path in this world.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        fs::canonicalize(self.dir.path()).unwrap().join(name)
+        self.sandbox.path().join(name)
     }
 
     /// A path in the mount.
@@ -110,9 +96,7 @@ impl World {
 
     /// A program with this world's environment and nothing else, in its `work` directory.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command.env_clear().envs(self.env.iter().cloned()).current_dir(self.path("work")).stdin(Stdio::null());
-        command
+        self.sandbox.command(program)
     }
 
     /// Runs a program to its end, which has to be a good one.
@@ -131,20 +115,12 @@ impl World {
 
     /// Runs troop.
     pub(crate) fn troop<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Output {
-        self.run(TROOP, arguments)
+        self.run(troop_bin().to_str().unwrap(), arguments)
     }
 
     /// Mounts, and waits until the mount answers.
     pub(crate) fn mount(&mut self) {
-        let log = fs::File::create(self.path("mount.log")).unwrap();
-        let mut command = self.command(TROOP);
-        command.arg("mount").arg(self.path("mnt")).stdout(log.try_clone().unwrap()).stderr(log);
-        self.mount = Some(command.spawn().unwrap());
-        wait(
-            "the mount",
-            || self.file("README").exists().then_some(()),
-            || fs::read_to_string(self.path("mount.log")).unwrap(),
-        );
+        self.mount = Some(self.sandbox.mount());
     }
 
     /// Waits until a file of the mount, trimmed, is `value`.
@@ -178,35 +154,13 @@ impl World {
     /// Everything that explains the agent of `name`, for a failing test.
     fn show(&self, name: &str) -> String {
         let agent = name.rsplit_once('/').map_or(name, |(agent, _)| agent);
-        let files = ["status", "error", "state.json", "screen", "delivery.jsonl", "history"];
+        let files = ["status", "error", "state.json", "screen", "history"];
         let parts = files.map(|file| format!("== {file}\n{}\n", self.read(&format!("{agent}/{file}"))));
         format!(
             "{}== index\n{}\n== log\n{}",
             parts.concat(),
             self.read("index"),
-            fs::read_to_string(self.path("mount.log")).unwrap_or_default()
+            self.mount.as_ref().map(Mount::log).unwrap_or_default()
         )
     }
 }
-
-impl Drop for World {
-    fn drop(&mut self) {
-        if let Some(mut mount) = self.mount.take() {
-            let _ = Command::new("kill").args(["-INT", &mount.id().to_string()]).status();
-            let end = Instant::now() + Duration::from_secs(10);
-            while !matches!(mount.try_wait(), Ok(Some(_))) {
-                if Instant::now() > end {
-                    let _ = mount.kill();
-                    let _ = mount.wait();
-                    let _ = Command::new("fusermount3").arg("-uz").arg(self.path("mnt")).status();
-                    break;
-                }
-                std::thread::sleep(POLL);
-            }
-        }
-        // Only the server below this world's own TMUX_TMPDIR.
-        let _ = self.command("tmux").arg("kill-server").stderr(Stdio::null()).status();
-    }
-}
-
-const TROOP: &str = env!("CARGO_BIN_EXE_troop");
