@@ -2,6 +2,7 @@
 //! listings for directories.
 
 use crate::command::Draft;
+use crate::error::{Error, Kind};
 use crate::process;
 use crate::tree::{Content, Entry, Node, Written};
 use fuser::{FileHandle, LockOwner};
@@ -55,8 +56,8 @@ pub(super) struct Writer {
     pub(super) owner: Option<LockOwner>,
     /// The prompt of this open has been committed.
     pub(super) committed: bool,
-    /// A signal ended a program in the middle of it.
-    pub(super) cut: bool,
+    /// Why nothing of it is sent: a write was refused, or a signal ended a program in the middle.
+    pub(super) spoiled: Option<Error>,
 }
 
 impl Writer {
@@ -64,7 +65,7 @@ impl Writer {
     pub(super) fn new(form: Written, thread: u32) -> Self {
         let opener = process::thread_group(thread);
         let (prompt, lines) = (Draft::default(), Vec::new());
-        Self { form, prompt, lines, opener, owner: None, committed: false, cut: false }
+        Self { form, prompt, lines, opener, owner: None, committed: false, spoiled: None }
     }
 
     /// Whether a flush by a thread of that id commits what has been written. The
@@ -85,10 +86,18 @@ impl Writer {
         self.owner.is_none_or(|writer| writer == owner)
     }
 
-    /// A signal ends a program that wrote: what it began is not sent, and nobody goes on with it.
-    pub(super) fn cut(&mut self) {
+    /// Nothing of it is sent, and nobody goes on with it: half a prompt is not what was meant.
+    pub(super) fn spoil(&mut self, why: Error) {
         self.discard();
-        self.cut = true;
+        self.spoiled = Some(why);
+    }
+
+    /// A signal ends a program that wrote.
+    pub(super) fn cut(&mut self) {
+        self.spoil(Error::new(
+            Kind::Invalid,
+            "a signal ended a program that was writing this, so nothing of it is sent; open the file again",
+        ));
     }
 
     /// Whether anything is left that was not committed.

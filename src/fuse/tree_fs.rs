@@ -86,11 +86,8 @@ impl TreeFs {
     pub(super) fn take_bytes(&self, handle: &Handle, data: &[u8], owner: Option<LockOwner>) -> Result<Option<Command>> {
         let mut writer =
             handle.writer.as_ref().ok_or_else(|| Error::new(Kind::NotPermitted, "it is open for reading only"))?.lock();
-        if writer.cut {
-            return Err(Error::new(
-                Kind::Invalid,
-                "a signal ended a program that was writing this prompt, so it is not sent; open it again for another",
-            ));
+        if let Some(why) = &writer.spoiled {
+            return Err(why.clone());
         }
         if writer.committed {
             return Err(Error::new(
@@ -100,7 +97,10 @@ impl TreeFs {
         }
         writer.owner = owner;
         match writer.form {
-            Written::Prompt => writer.prompt.push(data).map(|()| None),
+            Written::Prompt => {
+                let pushed = writer.prompt.push(data);
+                pushed.map(|()| None).inspect_err(|why| writer.spoil(why.clone()))
+            }
             Written::Lines => {
                 writer.lines.extend_from_slice(data);
                 if writer.lines.len() <= MAX_CONTROL_BYTES && writer.lines.last() != Some(&b'\n') {
