@@ -118,7 +118,11 @@ impl World {
         let path = self.at(format!("agents/{name}/status"));
         let is = || match fs::read_to_string(&path) {
             Ok(text) if text.trim_end() == status => Ok(()),
-            other => Err((other, fs::read_to_string(path.with_file_name("screen")))),
+            other => {
+                let read = |file: &str| fs::read_to_string(path.with_file_name(file)).unwrap_or_default();
+                let state = serde_json::from_str::<Value>(&read("state.json")).unwrap_or_default();
+                Err((other, state["sources"].clone(), read("screen")))
+            }
         };
         wait_until(&format!("{name} to be {status}"), LIMIT, is);
         self.state(&format!("agents/{name}"));
@@ -231,7 +235,7 @@ impl World {
 
     #[track_caller]
     pub fn tmux(&self, args: &[&str]) -> String {
-        let said = said(self.sandbox.tmux(args).output().unwrap());
+        let said = said(self.sandbox.tmux(args).env_remove("TMUX").output().unwrap());
         assert_eq!(said.code, Some(0), "tmux {args:?}: {said:?}");
         said.out
     }
