@@ -173,13 +173,15 @@ impl Observers {
         let starting = |id: &AgentId| {
             world.agents.get(id).is_some_and(|agent| agent.status() == Status::Starting && agent.is_live(now))
         };
+        // A server that was just ending may have refused to answer, and its socket may be gone since.
+        let failed =
+            |id: &AgentId| world.agents.get(id).is_some_and(|agent| matches!(agent.terminal, Terminal::Failed(_)));
         let mut wait = NEVER;
         for (id, observer) in self.all.iter().filter(|(_, observer)| observer.task.is_none()) {
             if starting(id) {
                 wait = wait.min(STARTING_RETRY);
             } else if wait > ABSENT_RETRY
-                && self.client_on(observer.socket.path()).is_none()
-                && observer.socket.path().exists()
+                && (failed(id) || (self.client_on(observer.socket.path()).is_none() && observer.socket.path().exists()))
             {
                 wait = ABSENT_RETRY;
             }

@@ -7,11 +7,13 @@ use super::event::{Event, MAX_EVENTS};
 use super::journals::Journals;
 use super::observers::Observers;
 use super::reader::{self, MAX_CHANGES};
+use crate::command::Command;
 use crate::engine::{Effect, Fact, Note, World, plan};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::model::{Actor, AgentId, EventKind, Terminal};
 use crate::port::{Answer, Hub, Request, Until};
 use crate::store::{Change, Registry, Watch};
+use crate::tmux::Key;
 use crate::tool::Tools;
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -19,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// How long the loop waits at most; only so that a limit has a name.
@@ -29,9 +32,16 @@ const MAX_BATCH: usize = 256;
 const REFUSAL_REPEAT: Duration = Duration::from_secs(1);
 
 /// Runs until `stopped` says so.
-pub(super) async fn run(settings: Settings, hub: Hub, mut stopped: oneshot::Receiver<()>) {
-    let (events, mut received) = mpsc::channel(MAX_EVENTS);
+pub(super) async fn run(settings: Settings, hub: Hub, stopped: oneshot::Receiver<()>) {
+    let (events, received) = mpsc::channel(MAX_EVENTS);
     let mut state = Loop::new(settings, hub, events);
+    serve(&mut state, received, stopped).await;
+    // Dropping the watch waits for its thread, and that may wait for the reader to take a change.
+    state.reader.abort();
+    let _ = (&mut state.reader).await;
+}
+
+async fn serve(state: &mut Loop, mut received: mpsc::Receiver<Event>, mut stopped: oneshot::Receiver<()>) {
     state.publish(now());
     loop {
         let wake = state.next_wake();
@@ -58,6 +68,14 @@ pub(super) async fn run(settings: Settings, hub: Hub, mut stopped: oneshot::Rece
     }
 }
 
+/// Refuses a command with a key that no terminal has, before any is pressed.
+fn known_keys(command: &Command) -> Result<()> {
+    match command {
+        Command::Keys { keys, .. } => keys.iter().try_for_each(|key| Key::parse(key).map(drop)),
+        _ => Ok(()),
+    }
+}
+
 enum Waited {
     Event(Option<Event>),
     Request(Option<Request>),
@@ -72,6 +90,8 @@ struct Loop {
     hands: Hands,
     /// What is to be read again.
     changes: mpsc::Sender<Change>,
+    /// Reads it.
+    reader: JoinHandle<()>,
     journals: Journals,
     observers: Observers,
     scanned: bool,
@@ -100,13 +120,14 @@ impl Loop {
         };
         let watch = watch.inspect_err(|error| tracing::warn!(%error, "records are not watched")).ok();
         let _ = changes.try_send(Change::Rescan);
-        tokio::spawn(reader::run(registry, changed, events));
+        let reader = tokio::spawn(reader::run(registry, changed, events));
         Self {
             settings,
             world,
             hub,
             hands,
             changes,
+            reader,
             journals: Journals::new(watch),
             observers,
             scanned: false,
@@ -181,7 +202,7 @@ impl Loop {
     fn obey(&mut self, request: Request, now: Timestamp) {
         let Request { command, actor, until, answer } = request;
         let (agent, what) = (command.agent().cloned(), command.what().to_owned());
-        let effects = match plan(&self.world, command, now) {
+        let effects = match known_keys(&command).and_then(|()| plan(&self.world, command, now)) {
             Ok(effects) => effects,
             Err(error) => {
                 self.refused(agent, what, &error, actor, now);

@@ -2,6 +2,8 @@
 //! listings for directories.
 
 use crate::command::Draft;
+use crate::error::{Error, Kind};
+use crate::process;
 use crate::tree::{Content, Entry, Node, Written};
 use fuser::{FileHandle, LockOwner};
 use parking_lot::Mutex;
@@ -48,21 +50,54 @@ pub(super) struct Writer {
     pub(super) form: Written,
     pub(super) prompt: Draft,
     pub(super) lines: Vec<u8>,
-    /// Whose write came last: a flush by somebody else, such as a child that
-    /// exits, commits nothing (fuse-and-tmux, D6).
+    /// The process that opened it; none when it cannot be seen.
+    opener: Option<u32>,
+    /// Whose write came last.
     pub(super) owner: Option<LockOwner>,
     /// The prompt of this open has been committed.
     pub(super) committed: bool,
+    /// Why nothing of it is sent: a write was refused, or a signal ended a program in the middle.
+    pub(super) spoiled: Option<Error>,
 }
 
 impl Writer {
-    pub(super) fn new(form: Written) -> Self {
-        Self { form, prompt: Draft::default(), lines: Vec::new(), owner: None, committed: false }
+    /// Opened by a thread of that id.
+    pub(super) fn new(form: Written, thread: u32) -> Self {
+        let opener = process::thread_group(thread);
+        let (prompt, lines) = (Draft::default(), Vec::new());
+        Self { form, prompt, lines, opener, owner: None, committed: false, spoiled: None }
     }
 
-    /// Whether a flush by `owner` has something to commit.
-    pub(super) fn is_due(&self, owner: LockOwner) -> bool {
-        self.is_pending() && self.owner.is_none_or(|writer| writer == owner)
+    /// Whether a flush by a thread of that id commits what has been written. The
+    /// programs a shell starts for `{ echo a; cat b; echo c; } > prompt` only close
+    /// their copies: the process that opened the file ends the prompt. Where that
+    /// one cannot be seen or has ended, whoever wrote last does (fuse-and-tmux, D6).
+    pub(super) fn is_due(&self, thread: u32, owner: LockOwner) -> bool {
+        let opener = self.opener.filter(|&opener| process::thread_group(opener).is_some());
+        self.is_pending()
+            && match opener {
+                Some(opener) => process::thread_group(thread) == Some(opener),
+                None => self.wrote_last(owner),
+            }
+    }
+
+    /// Whether the last write was by that owner.
+    pub(super) fn wrote_last(&self, owner: LockOwner) -> bool {
+        self.owner.is_none_or(|writer| writer == owner)
+    }
+
+    /// Nothing of it is sent, and nobody goes on with it: half a prompt is not what was meant.
+    pub(super) fn spoil(&mut self, why: Error) {
+        self.discard();
+        self.spoiled = Some(why);
+    }
+
+    /// A signal ends a program that wrote.
+    pub(super) fn cut(&mut self) {
+        self.spoil(Error::new(
+            Kind::Invalid,
+            "a signal ended a program that was writing this, so nothing of it is sent; open the file again",
+        ));
     }
 
     /// Whether anything is left that was not committed.

@@ -8,6 +8,7 @@ use crate::command::{Command, Launch};
 use crate::error::Result;
 use crate::model::{Actor, AgentName};
 use crate::port::Until;
+use crate::process;
 use crate::tree::{self, Entry, Node};
 use fuser::{
     BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
@@ -170,7 +171,7 @@ impl Filesystem for TreeFs {
         tracing::trace!(op = "open");
         let snapshot = self.stat.port.snapshot();
         let Some(node) = Node::from_ino(ino.0) else { return reply.error(Errno::ENOENT) };
-        match self.try_open(&snapshot, node, flags) {
+        match self.try_open(&snapshot, node, flags, request.pid()) {
             Ok((handle, fopen)) => match self.new_handle(handle) {
                 Ok(fh) => reply.opened(fh, fopen),
                 Err(error) => reply.error(error),
@@ -226,12 +227,11 @@ impl Filesystem for TreeFs {
         let Some(handle) = self.handles.get(fh) else { return reply.error(Errno::EBADF) };
         let Some(writer) = &handle.writer else { return reply.ok() };
         let mut writer = writer.lock();
-        if !writer.is_due(owner) {
-            return reply.ok();
-        }
         // Ctrl-C in the middle of `cat > prompt` closes the file like its end does.
-        if crate::process::was_signalled(request.pid()) {
-            writer.discard();
+        if writer.is_pending() && writer.wrote_last(owner) && process::was_signalled(request.pid()) {
+            writer.cut();
+        }
+        if !writer.is_due(request.pid(), owner) {
             return reply.ok();
         }
         let committed = self.commit(&handle, &mut writer);
@@ -262,7 +262,7 @@ impl Filesystem for TreeFs {
         let Some(writer) = &handle.writer else { return };
         let mut writer = writer.lock();
         // The net under flush: a file that was passed on and closed by another process.
-        if !writer.is_pending() || crate::process::was_signalled(request.pid()) {
+        if !writer.is_pending() || process::was_signalled(request.pid()) {
             return;
         }
         let committed = self.commit(&handle, &mut writer);
@@ -349,7 +349,7 @@ impl Filesystem for TreeFs {
 }
 
 fn actor(request: &Request) -> Actor {
-    Actor::Mount { uid: request.uid(), pid: request.pid() }
+    Actor::Mount { uid: request.uid(), pid: process::thread_group(request.pid()).unwrap_or(0) }
 }
 
 /// The rows of a listing after `offset`: cookie, inode, name.

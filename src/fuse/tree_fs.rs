@@ -30,14 +30,21 @@ impl TreeFs {
         self.handles.insert(handle).ok_or(Errno::ENFILE)
     }
 
-    pub(super) fn try_open(&self, snapshot: &Snapshot, node: Node, flags: OpenFlags) -> Result<(Handle, FopenFlags)> {
+    /// Opens `node` for a thread of that id.
+    pub(super) fn try_open(
+        &self,
+        snapshot: &Snapshot,
+        node: Node,
+        flags: OpenFlags,
+        thread: u32,
+    ) -> Result<(Handle, FopenFlags)> {
         if tree::kind(node) != NodeKind::File {
             return Err(Error::new(Kind::NotPermitted, "only files can be opened"));
         }
         let mode = flags.acc_mode();
         let writer = match mode {
             OpenAccMode::O_RDONLY => None,
-            _ => Some(Writer::new(tree::may_write(snapshot, node)?)),
+            _ => Some(Writer::new(tree::may_write(snapshot, node)?, thread)),
         };
         let content = match mode {
             OpenAccMode::O_WRONLY => None,
@@ -79,6 +86,9 @@ impl TreeFs {
     pub(super) fn take_bytes(&self, handle: &Handle, data: &[u8], owner: Option<LockOwner>) -> Result<Option<Command>> {
         let mut writer =
             handle.writer.as_ref().ok_or_else(|| Error::new(Kind::NotPermitted, "it is open for reading only"))?.lock();
+        if let Some(why) = &writer.spoiled {
+            return Err(why.clone());
+        }
         if writer.committed {
             return Err(Error::new(
                 Kind::Invalid,
@@ -87,7 +97,10 @@ impl TreeFs {
         }
         writer.owner = owner;
         match writer.form {
-            Written::Prompt => writer.prompt.push(data).map(|()| None),
+            Written::Prompt => {
+                let pushed = writer.prompt.push(data);
+                pushed.map(|()| None).inspect_err(|why| writer.spoil(why.clone()))
+            }
             Written::Lines => {
                 writer.lines.extend_from_slice(data);
                 if writer.lines.len() <= MAX_CONTROL_BYTES && writer.lines.last() != Some(&b'\n') {

@@ -8,4 +8,4 @@ mod stat;
 mod walk;
 
 pub use ended::ended;
-pub use walk::{MAX_ARGV_BYTES, MAX_PROCESSES, programs, start_time, was_signalled};
+pub use walk::{MAX_ARGV_BYTES, MAX_PROCESSES, programs, start_time, thread_group, was_signalled};

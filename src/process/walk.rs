@@ -36,6 +36,13 @@ pub fn was_signalled(pid: u32) -> bool {
     i32::try_from(pid).ok().and_then(|pid| stat(Path::new("/proc"), pid)).is_some_and(|stat| stat.is_signalled())
 }
 
+/// The process that a thread belongs to, which its first thread's id names; `None` when it
+/// cannot be seen. The kernel tells a filesystem the thread that calls it (proc_pid_status(5)).
+pub fn thread_group(thread: u32) -> Option<u32> {
+    let status = read(Path::new(&format!("/proc/{thread}/status")), MAX_STAT_BYTES)?;
+    String::from_utf8_lossy(&status).lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+}
+
 fn programs_under(proc: &Path, root: i32) -> Option<Programs> {
     let first = stat(proc, root).filter(|stat| !stat.has_ended())?;
     let terminal_group = first.terminal_group;
@@ -59,7 +66,8 @@ fn programs_under(proc: &Path, root: i32) -> Option<Programs> {
             }
         }
     }
-    let foreground = found.iter().filter(|(_, stat)| stat.group == terminal_group).map(|(pid, _)| *pid).collect();
+    let in_front = |stat: &Stat| stat.group == terminal_group && !stat.is_stopped();
+    let foreground = found.iter().filter(|(_, stat)| in_front(stat)).map(|(pid, _)| *pid).collect();
     let all = found
         .into_iter()
         .map(|(pid, stat)| Process { pid, start_time: stat.start_time, comm: stat.comm, argv: argv(proc, pid) })
@@ -157,6 +165,14 @@ mod tests {
     }
 
     #[test]
+    fn a_stopped_program_is_not_in_front() {
+        for (state, foreground) in [('R', vec![11]), ('T', vec![]), ('t', vec![])] {
+            let proc = fake(&[(10, 1, 10, 'S'), (11, 10, 20, state)], true);
+            assert_eq!(programs_under(proc.path(), 10).unwrap().foreground, foreground, "{state}");
+        }
+    }
+
+    #[test]
     fn what_has_ended_is_absent() {
         let proc = fake(&[(10, 1, 10, 'Z')], true);
         assert_eq!(programs_under(proc.path(), 10), None);
@@ -167,6 +183,18 @@ mod tests {
     fn a_circle_ends() {
         let proc = fake(&[(10, 11, 10, 'S'), (11, 10, 10, 'S')], true);
         assert_eq!(programs_under(proc.path(), 10).unwrap().all.len(), 2);
+    }
+
+    #[test]
+    fn a_thread_belongs_to_its_process() {
+        let process = std::process::id();
+        let in_a_thread = || {
+            let thread = nix::unistd::gettid().as_raw().unsigned_abs();
+            (thread, thread_group(thread))
+        };
+        let (thread, seen) = std::thread::spawn(in_a_thread).join().unwrap();
+        assert_ne!(thread, process);
+        assert_eq!((seen, thread_group(process), thread_group(0)), (Some(process), Some(process), None));
     }
 
     #[test]

@@ -96,14 +96,15 @@ fn agents_outlive_the_mount() {
 }
 
 /// A launched program gets a short list of variables (PATH, HOME, USER, LOGNAME, SHELL, the locale, TZ,
-/// TMPDIR, the proxies), those its tool definition names, and what tells it which agent it is. Nothing else of the
-/// launcher's environment reaches it.
+/// TMPDIR, TMUX_TMPDIR, the proxies), those its tool definition names, and what tells it which agent it is.
+/// Nothing else of the launcher's environment reaches it, and no signal is blocked in it. A tmux server that
+/// somebody else has started adds its own environment, as it does to all its sessions.
 #[test]
 fn what_a_program_inherits() {
     let mut sandbox = Sandbox::new();
     for (name, value) in [
         ("SECRET_TOKEN", "hunter2"),
-        ("TMUX", "/nowhere,1,0"),
+        ("TMUX", "/nonexistent/tmux,1,0"),
         ("TMUX_PANE", "%99"),
         ("LD_PRELOAD_X", "x"),
         ("USER", "somebody"),
@@ -114,9 +115,7 @@ fn what_a_program_inherits() {
         sandbox.set(name, value);
     }
     let script = sandbox.work().join("env.sh");
-    fs::write(&script, "env > $0.out.tmp; mv $0.out.tmp $0.out; exec sleep 600\n").unwrap();
-    // The tmux server has an environment of its own, of whoever started it.
-    sandbox.tmux(["new-session", "-d", "-s", "first", "cat"]).env("SERVER_SECRET", "hunter3").status().unwrap();
+    fs::write(&script, "env > $0.out.tmp; grep ^SigBlk: /proc/$$/status | tr -d '\\t' | tr : = >> $0.out.tmp; mv $0.out.tmp $0.out; exec sleep 600\n").unwrap();
     let world = World::mounted(sandbox, &[]);
     let inherited = |how: &str| {
         let out = world.sandbox().work().join("env.sh.out");
@@ -143,7 +142,9 @@ fn what_a_program_inherits() {
             "HOUMAO_MANIFEST_PATH",
             "HOUMAO_AGENT_ID",
             "HOUMAO_TOOL",
-            "HOUMAO_AGENT_DEF_DIR", // ours
+            "SigBlk",
+            "HOUMAO_AGENT_DEF_DIR",
+            "TMUX_TMPDIR", // ours
             "TMUX",
             "TMUX_PANE",
             "TERM_PROGRAM",
@@ -155,10 +156,16 @@ fn what_a_program_inherits() {
         ];
         let foreign: Vec<_> = names.iter().filter(|name| !allowed.contains(name)).collect();
         assert!(foreign.is_empty(), "{how}: {foreign:?}");
-        for line in ["USER=somebody", "TZ=UTC", "HTTPS_PROXY=http://127.0.0.1:9", "HOUMAO_TOOL=stand-in"] {
+        for line in [
+            "USER=somebody",
+            "TZ=UTC",
+            "HTTPS_PROXY=http://127.0.0.1:9",
+            "HOUMAO_TOOL=stand-in",
+            "SigBlk=0000000000000000",
+        ] {
             assert!(text.lines().any(|seen| seen == line), "{how}: no {line} in {text}");
         }
-        assert!(!text.contains("hunter") && !text.contains("/nowhere,1,0"), "{how}: {text}");
+        assert!(!text.contains("hunter") && !text.contains("/nonexistent"), "{how}: {text}");
     };
     world.launch_program("a", &format!("/bin/sh {}", script.display()));
     inherited("the mount");

@@ -16,7 +16,7 @@ pub fn suspend_behind_a_shell(world: &World, name: &str) {
     let script = world.sandbox().work().join(format!("{name}.sh"));
     let heard = world.sandbox().work().join(format!("{name}.heard"));
     let text = format!(
-        "#!/bin/bash\nset -m\n{} stand-in --pace 1 --log {}\necho 'suspended$'\n\
+        "#!/bin/bash\nset -m\n{} stand-in --pace 1 --log {}\nstty sane; echo 'suspended$'\n\
          while IFS= read -r line; do printf '%s\\n' \"$line\" >> {}; done\n",
         troop_bin().display(),
         world.log_path(name).display(),
@@ -56,7 +56,7 @@ fn nothing_is_typed_into_the_wrong_program() {
     let script = world.sandbox().work().join("c.sh");
     let heard = world.sandbox().work().join("c.heard");
     let text = format!(
-        "{} stand-in --pace 1\nwhile read -r line; do echo $line >> {}; done\n",
+        "{} stand-in --pace 1\nstty sane\nwhile read -r line; do echo $line >> {}; done\n",
         troop_bin().display(),
         heard.display()
     );
@@ -73,7 +73,13 @@ fn nothing_is_typed_into_the_wrong_program() {
     wait_for("the shell to hear", LIMIT, || fs::read_to_string(&heard).is_ok_and(|text| text == "by hand\n"));
 
     // Stopped where it stands, which raises no event: the look before the paste sees it.
-    world.launch("a");
+    // (tmux itself continues the first process of a pane.)
+    let script = world.sandbox().work().join("a.sh");
+    let text =
+        format!("{} stand-in --pace 1 --log {}; exit $?\n", troop_bin().display(), world.log_path("a").display());
+    fs::write(&script, text).unwrap();
+    world.launch_program("a", &format!("/bin/sh {}", script.display()));
+    world.wait_status("a", "ready");
     let pid = pid_of(&world, "a");
     kill(pid, Signal::SIGSTOP).unwrap();
     let stopped = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ");
@@ -99,14 +105,20 @@ fn nothing_is_typed_into_the_wrong_program() {
 
 /// `control` takes one verb a line: `interrupt`, `stop`, `stop --force` and `resize COLSxROWS` for an agent,
 /// `launch NAME [--tool T] [--cwd DIR] [-- ARG...]` and `rescan` at the top. A write with several lines is
-/// understood whole before the first verb runs, so one wrong line means that nothing is done. Reading the
-/// file lists the verbs that would be accepted now.
+/// understood whole before the first verb runs, so one wrong line means that nothing is done; `cat` makes one
+/// write of several lines, the `echo` and `printf` of bash one of each. Reading the file lists the verbs that
+/// would be accepted now.
 #[test]
 fn control_verbs() {
     let world = World::with("a");
-    for shell in ["bash", "dash"] {
-        assert_eq!(world.sh(shell, "printf 'stop\\nexplode\\n' > agents/a/control").code == Some(0), false);
-        assert_eq!(world.sh(shell, "printf 'launch b\\nlaunch ../c\\n' > control").code == Some(0), false);
+    for (shell, script) in [
+        ("dash", "printf 'stop\\nexplode\\n' > agents/a/control"),
+        ("dash", "printf 'launch b\\nlaunch ../c\\n' > control"),
+        ("bash", "cat > agents/a/control << END\nstop\nexplode\nEND"),
+        ("bash", "printf 'launch b\\nlaunch ../c\\n' | cat > control"),
+    ] {
+        let said = world.sh(shell, script);
+        assert!(said.code != Some(0) && !said.err.is_empty(), "{shell} {script}: {said:?}");
     }
     // A name that is taken is found out before the first of them is launched, too.
     assert_eq!(world.refused("control", "launch b\nlaunch a\n").0, libc::EEXIST);
@@ -133,7 +145,12 @@ fn control_verbs() {
     let verbs = |path: &str| -> Vec<String> {
         world.read(path).lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
     };
+    assert_eq!(verbs("agents/a/control"), ["stop", "resize"]);
+    world.write("agents/a/prompt", "sim:work=600000");
+    world.wait_status("a", "active");
     assert_eq!(verbs("agents/a/control"), ["interrupt", "stop", "resize"]);
+    world.write("agents/a/control", "interrupt\n");
+    world.wait_status("a", "ready");
     world.write("agents/a/prompt", "sim:exit=1");
     world.wait_status("a", "down");
     assert_eq!(verbs("agents/a/control"), ["stop"]);
@@ -146,7 +163,7 @@ fn control_verbs() {
 }
 
 /// `interrupt` ends the turn and keeps the agent, which becomes `ready` again. An agent that is waiting for a
-/// prompt has nothing to interrupt: no key is pressed, and its history says so.
+/// prompt has nothing to interrupt: EBUSY, and no key is pressed.
 #[test]
 fn interrupt() {
     let world = World::with("a");
@@ -162,11 +179,8 @@ fn interrupt() {
     };
     assert_eq!(ended(&world), ["interrupted", "interrupted"]);
     let before = world.received("a");
-    world.write("agents/a/control", "interrupt\n");
-    wait_for("the refusal", LIMIT, || world.read("agents/a/error").contains("nothing to interrupt"));
-    wait_for("the line in its history", LIMIT, || {
-        world.history("agents/a").iter().any(|event| event["event"] == "refused" && event["what"] == "interrupt")
-    });
+    let (number, sentence) = world.refused("agents/a/control", "interrupt\n");
+    assert!(number == libc::EBUSY && sentence.contains("nothing to interrupt"), "{number} {sentence}");
     assert_eq!(world.received("a"), before);
     assert_eq!(world.prompts_until_fence("a").len(), 2);
 }

@@ -98,7 +98,7 @@ fn what_arrives_is_what_was_written() {
 
 /// Opening, truncating and closing `prompt` without writing sends nothing, and neither does an empty write.
 /// Text without a single character that shows is refused. What a program has written when a signal ends it,
-/// such as Ctrl-C in `cat > prompt`, is not sent.
+/// such as Ctrl-C in `cat > prompt`, is not sent, and what others would add to the same open file is refused.
 #[test]
 fn nothing_written_nothing_sent() {
     let world = World::with("a");
@@ -135,17 +135,18 @@ fn nothing_written_nothing_sent() {
 /// last prompt accepted.
 #[test]
 fn accepted_means_pending() {
+    const AGENTS: usize = 10;
     const ROUNDS: usize = 200;
     let world = World::new();
-    for name in ["a", "b", "c", "d"] {
-        world.launch(name);
-    }
-    // Four agents, so that it takes a quarter of the time.
+    let names: Vec<String> = (0..AGENTS).map(|n| format!("a{n}")).collect();
+    names.iter().for_each(|name| world.launch_with(name, ""));
+    names.iter().for_each(|name| world.wait_status(name, "ready"));
+    // Several agents, because most of a round is waiting for a turn to end.
     std::thread::scope(|scope| {
-        for name in ["a", "b", "c", "d"] {
+        for name in &names {
             let world = &world;
             scope.spawn(move || {
-                for round in 0..ROUNDS / 4 {
+                for round in 0..ROUNDS / AGENTS {
                     let text = format!("round {round} sim:say=x");
                     world.write(&format!("agents/{name}/prompt"), &text);
                     let status = world.read(&format!("agents/{name}/status"));

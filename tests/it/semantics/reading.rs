@@ -151,7 +151,8 @@ fn history_only_grows() {
     let mut tail = world.shell("sh", "exec tail -n +1 -s 0.05 -f agents/a/history");
     let mut tail = tail.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
-    assert!(lines.next().unwrap().unwrap().contains("launched stand-in"));
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.contains("launched stand-in"), "{first}");
     let mut versions = vec![world.read("agents/a/history")];
     for n in 0..3 {
         world.write("agents/a/prompt", &format!("number {n}\nof three"));

@@ -6,11 +6,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use serde_json::Value;
 
-use super::world::{World, errno, have};
+use super::world::{LIMIT, World, errno, have};
+use crate::support::wait_for;
 
 /// Shells report a failing open or write and pass over a failing close. So what can be known when a file is
 /// opened is refused there, what the bytes tell is refused by the write that has them, and only what is
-/// known at the end is left to the close.
+/// known at the end is left to the close. Of a prompt with a write that was refused nothing is sent.
 #[test]
 fn refused_where_you_see_it() {
     let world = World::with("a");
@@ -25,8 +26,21 @@ fn refused_where_you_see_it() {
     half.write_all(&"é".as_bytes()[..1]).unwrap();
     assert_eq!(nix::unistd::close(half), Err(nix::Error::EINVAL));
     assert!(world.read("agents/a/error").contains("UTF-8"));
-    // What was refused in a write is not part of the prompt; what came before it is.
+    // Half a prompt is not what was meant: neither what came before nor what comes after is sent.
+    assert_eq!(errno(prompt.write(b"better")), libc::EINVAL);
     drop(prompt);
+    let work = world.sandbox().work();
+    fs::write(work.join("big"), "x".repeat((1 << 20) + 1)).unwrap();
+    fs::write(work.join("binary"), [&b"text\n".repeat(100_000)[..], b"\xff"].concat()).unwrap();
+    for (script, words) in [
+        ("cat $TMPDIR/big > agents/a/prompt", "File too large"),
+        ("cat $TMPDIR/binary > agents/a/prompt", "Invalid argument"),
+    ] {
+        let said = world.sh("sh", script);
+        assert!(said.code == Some(1) && said.err.contains(words), "{said:?}");
+    }
+    assert_eq!((world.read("agents/a/status").as_str(), world.read("agents/a/prompt").as_str()), ("ready\n", ""));
+    world.write("agents/a/prompt", "good ");
     assert_eq!(world.next_prompt("a", 0), "good ");
 
     let shells = |script: &str, words: &str| {
@@ -60,7 +74,7 @@ fn refused_where_you_see_it() {
 }
 
 ///     EBUSY    the agent is starting, pending, active or blocked, its state cannot be told,
-///              or somebody's unsent text stands in its composer
+///              somebody's unsent text stands in its composer, or there is nothing to interrupt
 ///     ESRCH    the agent is gone or down
 ///     EINVAL   an unknown verb, a wrong argument, text that is not UTF-8, or control characters
 ///     EFBIG    a prompt of more than 1 MiB, or more than 16 KiB of verbs or keys
@@ -86,14 +100,10 @@ fn what_each_error_means() {
     world.write("agents/a/keys", "3\n");
     world.wait_status("a", "ready");
     world.write("agents/a/keys", "d\nr\n");
-    crate::support::wait_for("the draft", super::world::LIMIT, || {
-        world.state("agents/a")["surface"]["editing_input"] == "yes"
-    });
+    wait_for("the draft", LIMIT, || world.state("agents/a")["surface"]["editing_input"] == "yes");
     refused("agents/a/prompt", "x", libc::EBUSY, "unsent text in its composer");
     world.write("agents/a/keys", "BSpace\nBSpace\n");
-    crate::support::wait_for("the empty composer", super::world::LIMIT, || {
-        world.state("agents/a")["surface"]["editing_input"] == "no"
-    });
+    wait_for("the empty composer", LIMIT, || world.state("agents/a")["surface"]["editing_input"] == "no");
 
     refused("agents/a/control", "explode\n", libc::EINVAL, "\"explode\" is not a verb here; the verbs are");
     refused("agents/a/control", "resize 1x1\n", libc::EINVAL, "not a terminal size");
@@ -111,6 +121,10 @@ fn what_each_error_means() {
 
     world.write("agents/a/prompt", "sim:exit=3");
     world.wait_status("a", "down");
+    // tmux takes a moment to learn the status.
+    wait_for("the reason", LIMIT, || {
+        world.state("agents/a")["sources"][0]["says"] == "the program exited with status 3"
+    });
     for path in ["agents/a/prompt", "agents/a/keys"] {
         refused(path, "x", libc::ESRCH, "a is down (the program exited with status 3)");
     }
@@ -128,8 +142,9 @@ fn what_each_error_means() {
     assert!(world.prompts("a").iter().all(|prompt| prompt.starts_with("sim:")));
 }
 
-/// The reason for the last refused write stands in the agent's `error` by the time the call fails, and every
-/// refusal is a line in its history. For the `control` at the top, reading that file shows it.
+/// The reason for the last refused write stands in the agent's `error` by the time the call fails, and is a
+/// line in its history, where the same refusal within a second is not repeated. For the `control` at the top,
+/// reading that file shows it.
 #[test]
 fn the_sentence_behind_a_refusal() {
     let world = World::with("a");

@@ -76,7 +76,8 @@ impl World {
 
     #[track_caller]
     pub fn write(&self, path: &str, text: &str) {
-        fs::write(self.at(path), text).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let error = || fs::read_to_string(self.at(path).with_file_name("error"));
+        fs::write(self.at(path), text).unwrap_or_else(|number| panic!("{path}: {number}: {:?}", error()));
     }
 
     /// Writes what must be refused: the errno, and the sentence in the `error` beside it.
@@ -117,7 +118,11 @@ impl World {
         let path = self.at(format!("agents/{name}/status"));
         let is = || match fs::read_to_string(&path) {
             Ok(text) if text.trim_end() == status => Ok(()),
-            other => Err((other, fs::read_to_string(path.with_file_name("screen")))),
+            other => {
+                let read = |file: &str| fs::read_to_string(path.with_file_name(file)).unwrap_or_default();
+                let state = serde_json::from_str::<Value>(&read("state.json")).unwrap_or_default();
+                Err((other, state["sources"].clone(), read("screen")))
+            }
         };
         wait_until(&format!("{name} to be {status}"), LIMIT, is);
         self.state(&format!("agents/{name}"));
@@ -230,7 +235,7 @@ impl World {
 
     #[track_caller]
     pub fn tmux(&self, args: &[&str]) -> String {
-        let said = said(self.sandbox.tmux(args).output().unwrap());
+        let said = said(self.sandbox.tmux(args).env_remove("TMUX").output().unwrap());
         assert_eq!(said.code, Some(0), "tmux {args:?}: {said:?}");
         said.out
     }
