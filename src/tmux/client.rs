@@ -1,10 +1,11 @@
 //! A control-mode client of one agent's session.
 
 use super::connection::{Connection, MAX_IN_FLIGHT, Request, refusal};
+use super::door::{Door, Held};
 use super::event::{ClientId, Event};
 use super::protocol::Reply;
 use super::session::{self, Created, NewSession, PanePlace, SessionInfo, target};
-use super::socket::Socket;
+use super::socket::{Socket, output};
 use super::{literal_format, quote};
 use crate::error::{Error, Kind, Result};
 use crate::model::PaneId;
@@ -15,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 /// After how many seconds of unread output the server stops sending a pane's
 /// instead of keeping it in memory.
-const PAUSE_AFTER_SECONDS: u32 = 10;
+const PAUSE_AFTER_SECONDS: u32 = 5;
 
 /// A client of one session. Dropping it detaches; the session goes on.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct Client {
     session: Arc<str>,
     requests: mpsc::Sender<Request>,
     pid: Option<u32>,
+    door: Door,
 }
 
 impl Client {
@@ -34,8 +36,8 @@ impl Client {
         let mut command = socket.command();
         // -N: `attach-session` would start a server.
         command.args(["-N", "-C", "attach-session", "-E", "-t", &format!("={session}:"), "-f", &flags()]);
-        match Connection::open(command).await {
-            Ok(connection) => Ok(Self::over(connection, session, events)),
+        match Connection::open(command, socket).await {
+            Ok(connection) => Ok(Self::over(socket, connection, session, events)),
             Err(failed) => Err(failed
                 .error
                 .while_doing(format!("cannot attach to session {session} on {}", socket.path().display()))),
@@ -54,31 +56,33 @@ impl Client {
         // A relative name is neither a pattern nor a format to tmux.
         command.current_dir(socket.directory()).args(["-C", "start-server", ";", "source-file"]).arg(name);
         let doing = || format!("cannot make session {} on {}", new.name, socket.path().display());
-        match Connection::open(command).await {
+        match Connection::open(command, socket).await {
             Ok(connection) => {
                 let created = created(&connection.greeting).map_err(|e| e.while_doing(doing()))?;
-                Ok((Self::over(connection, &new.name, events), created))
+                Ok((Self::over(socket, connection, &new.name, events), created))
             }
             Err(failed) => {
                 if created(&failed.greeting).is_ok() {
                     let mut command = socket.command();
                     command.args(["-N", "kill-session", "-t", &format!("={}:", new.name)]);
+                    let held = socket.door().shared().await;
                     // What failed before is what is worth reporting.
-                    let _ = tokio::time::timeout(super::connection::COMMAND_DEADLINE, command.output()).await;
+                    let _ = output(command).await;
+                    held.settle().await;
                 }
                 Err(failed.error.while_doing(doing()))
             }
         }
     }
 
-    fn over(connection: Connection, session: &str, events: mpsc::Sender<Event>) -> Self {
+    fn over(socket: &Socket, connection: Connection, session: &str, events: mpsc::Sender<Event>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = ClientId(NEXT.fetch_add(1, Ordering::Relaxed));
         let session: Arc<str> = session.into();
         let (requests, receiver) = mpsc::channel(MAX_IN_FLIGHT);
         let pid = connection.pid();
         connection.start(id, Arc::clone(&session), receiver, events);
-        Self { id, session, requests, pid }
+        Self { id, session, requests, pid, door: socket.door() }
     }
 
     /// Who its events come from.
@@ -156,7 +160,9 @@ impl Client {
     pub async fn new_session(&self, new: &NewSession) -> Result<Created> {
         new.check()?;
         let doing = || format!("cannot make session {}", new.name);
+        let held = self.door.shared().await;
         let replies = self.ask(vec![new.commands()]).await.map_err(|e| e.while_doing(doing()))?;
+        drop(held);
         let created = created(&replies);
         match (successes(replies), created) {
             (Ok(_), created) => created.map_err(|e| e.while_doing(doing())),
@@ -173,7 +179,9 @@ impl Client {
     /// Ends the session of exactly that name, and the programs in it (SIGHUP).
     pub async fn kill_session(&self, session: &str) -> Result<()> {
         session::check_name(session)?;
+        let held = self.door.shared().await;
         let killed = self.expect(format!("kill-session -t {}", target(session))).await;
+        held.settle().await;
         match killed {
             // The server lets us go together with our own session, with or without an answer.
             Err(error) if error.kind() == Kind::Gone && *session == *self.session && !self.is_open() => Ok(()),
@@ -201,7 +209,13 @@ impl Client {
         // resize-window makes the size manual; a person who attaches later shall decide again.
         let line =
             format!("resize-window -t {pane} -x {columns} -y {rows} ; set-option -w -t {pane} window-size latest");
+        let _held = self.door.shared().await;
         self.expect(line).await.map(|_| ())
+    }
+
+    /// Waits until nobody connects, for what makes the server notify its clients.
+    pub(super) async fn hold_door(&self) -> Held {
+        self.door.shared().await
     }
 }
 

@@ -8,9 +8,11 @@
 //! before that word is its answer. No pane knows the word, so no pane's text can
 //! shift the answers of later requests.
 
+use super::door::Door;
 use super::event::{ClientId, Event, Pending, What};
 use super::protocol::{Message, Parser, Reply};
-use super::socket::{no_server, not_started};
+use super::socket::{Socket, no_server, not_started};
+use super::sweep::sweep;
 use crate::error::{Error, Kind, Result};
 use std::collections::VecDeque;
 use std::future::pending;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 /// How many requests may wait for their answers, and how many more for their turn.
@@ -73,6 +75,8 @@ pub(super) struct Connection {
     session_id: String,
     /// The replies to the commands it was started with.
     pub(super) greeting: Vec<Reply>,
+    door: Door,
+    leaving: watch::Receiver<()>,
 }
 
 /// Why there is no connection.
@@ -85,21 +89,55 @@ pub(super) struct NotAttached {
 impl Connection {
     /// Starts `command`, a control-mode tmux that attaches to a session, and waits
     /// until it has.
-    pub(super) async fn open(command: Command) -> std::result::Result<Self, NotAttached> {
-        let mut greeting = Vec::new();
-        match tokio::time::timeout(ATTACH_DEADLINE, Self::attach(command, &mut greeting)).await {
-            Ok(Ok(connection)) => Ok(Self { greeting, ..connection }),
-            Ok(Err(error)) => Err(NotAttached { error, greeting }),
-            Err(_) => {
-                let seconds = ATTACH_DEADLINE.as_secs();
-                let error = Error::new(Kind::TimedOut, format!("tmux did not attach within {seconds} seconds"));
-                Err(NotAttached { error, greeting })
+    ///
+    /// It goes on connecting when the caller stops waiting, and is never killed before it is attached:
+    /// either could crash the server (see [`door`](super::door)).
+    pub(super) async fn open(command: Command, socket: &Socket) -> std::result::Result<Self, NotAttached> {
+        let (answer, opened) = oneshot::channel();
+        let (socket, door) = (socket.clone(), socket.door());
+        tokio::spawn(async move {
+            let leaving = door.leaving();
+            let held = door.alone().await;
+            if answer.is_closed() {
+                return;
             }
-        }
+            if door.is_first_at(socket.path()) {
+                sweep(&socket).await;
+            }
+            let mut greeting = Vec::new();
+            let opened = match tokio::time::timeout(
+                ATTACH_DEADLINE,
+                Self::attach(command, door, leaving, &mut greeting),
+            )
+            .await
+            {
+                Ok(Ok(connection)) => Ok(Self { greeting, ..connection }),
+                Ok(Err(error)) => Err(NotAttached { error, greeting }),
+                Err(_) => {
+                    let seconds = ATTACH_DEADLINE.as_secs();
+                    let error = Error::new(Kind::TimedOut, format!("tmux did not attach within {seconds} seconds"));
+                    Err(NotAttached { error, greeting })
+                }
+            };
+            drop(held);
+            if let Err(Ok(unwanted)) = answer.send(opened) {
+                let Self { child, stdin, stdout, door, leaving: _leaving, .. } = unwanted;
+                detach(child, stdin, stdout, &door).await;
+            }
+        });
+        opened.await.unwrap_or_else(|_| {
+            let error = Error::new(Kind::Io, "the program stopped before tmux had attached");
+            Err(NotAttached { error, greeting: Vec::new() })
+        })
     }
 
-    async fn attach(mut command: Command, greeting: &mut Vec<Reply>) -> Result<Self> {
-        command.arg0("tmux").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    async fn attach(
+        mut command: Command,
+        door: Door,
+        leaving: watch::Receiver<()>,
+        greeting: &mut Vec<Reply>,
+    ) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| not_started(&e))?;
         let (Some(stdin), Some(mut stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -132,7 +170,18 @@ impl Connection {
                     }
                     Message::SessionChanged { id, .. } => {
                         let early = messages.collect();
-                        return Ok(Self { child, stdin, stdout, parser, early, session_id: id, greeting: Vec::new() });
+                        let greeting = Vec::new();
+                        return Ok(Self {
+                            child,
+                            stdin,
+                            stdout,
+                            parser,
+                            early,
+                            session_id: id,
+                            greeting,
+                            door,
+                            leaving,
+                        });
                     }
                     _ => {}
                 }
@@ -190,7 +239,7 @@ enum End {
 
 impl Owner {
     async fn run(mut self, connection: Connection, mut requests: mpsc::Receiver<Request>, events: mpsc::Sender<Event>) {
-        let Connection { mut child, mut stdin, mut stdout, mut parser, early, .. } = connection;
+        let Connection { child, mut stdin, mut stdout, mut parser, early, door, mut leaving, .. } = connection;
         // Not filled with zeros: only what was ever read into takes memory.
         let mut buffer = Vec::with_capacity(READ_BYTES);
         let mut end = self.hear(early);
@@ -217,6 +266,8 @@ impl Owner {
                     Some(request) => self.send(request),
                     None => end = Some(End::Dropped),
                 },
+                // The sender is never dropped.
+                _ = leaving.changed() => end = Some(End::Dropped),
                 permit = events.reserve(), if !reader_gone && !self.pending.is_empty() => match permit {
                     Ok(permit) => if let Some(what) = self.pending.take() { permit.send(self.event(what)) },
                     Err(_) => reader_gone = true,
@@ -228,31 +279,25 @@ impl Owner {
                 }
             }
         };
-        drop((stdin, stdout));
         let reason = match end {
             End::Dropped => None,
             End::Closed(reason) => Some(reason),
         };
-        let gone = format!(
-            "the connection to tmux session {} is closed: {}",
-            self.session,
-            reason.as_deref().unwrap_or("dropped")
-        );
+        let why = reason.as_deref().unwrap_or("nobody uses it any more");
+        let gone = format!("the connection to tmux session {} is closed: {why}", self.session);
         self.fail(&Error::new(Kind::Gone, &*gone));
         requests.close();
         while let Ok(request) = requests.try_recv() {
             // Whoever asked may have stopped waiting.
             let _ = request.answer.send(Err(Error::new(Kind::Gone, &*gone)));
         }
-        // With its input closed the client detaches and ends; the session stays.
-        if tokio::time::timeout(GOODBYE_DEADLINE, child.wait()).await.is_err() {
-            // Nothing is left to be done about a process that cannot be killed.
-            let _ = child.kill().await;
-        }
-        if let Some(reason) = reason {
-            // Nobody may be listening any more.
-            let _ = events.send(self.event(What::Closed { reason })).await;
-        }
+        let tell = async {
+            if let Some(reason) = reason {
+                // Nobody may be listening any more.
+                let _ = events.send(self.event(What::Closed { reason })).await;
+            }
+        };
+        tokio::join!(detach(child, stdin, stdout, &door), tell);
     }
 
     fn event(&self, what: What) -> Event {
@@ -324,6 +369,26 @@ impl Owner {
             let _ = flight.answer.send(Ok(flight.replies));
         }
     }
+}
+
+/// Lets an attached client go: with its input closed it detaches and ends, and the
+/// session stays. One that does not is killed.
+///
+/// Its output is read to the end, because the server keeps a client for ever that
+/// does not take what is still to be said to it (tmux 3.3a; [`sweep`] removes those of a process that was killed).
+async fn detach(mut child: Child, stdin: ChildStdin, mut stdout: ChildStdout, door: &Door) {
+    let held = door.shared().await;
+    drop(stdin);
+    let goodbye = async {
+        // Whether by its end or by an error: there is no more to come.
+        let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
+        child.wait().await
+    };
+    if tokio::time::timeout(GOODBYE_DEADLINE, goodbye).await.is_err() {
+        // Nothing is left to be done about a process that cannot be killed.
+        let _ = child.kill().await;
+    }
+    held.settle().await;
 }
 
 /// What tmux's words of refusal mean.

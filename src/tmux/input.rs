@@ -71,6 +71,11 @@ impl Client {
     }
 
     async fn type_in(&self, pane: &PaneId, line: String, buffer: Option<&str>) -> Result<()> {
+        // tmux from 3.4 on tells every control client about changed buffers.
+        let _held = match buffer {
+            Some(_) => Some(self.hold_door().await),
+            None => None,
+        };
         let mut lines = vec![line];
         // In the same request, so that the text is gone even if nobody waits for the
         // answer; after a paste it is gone already and this fails.

@@ -38,7 +38,14 @@ impl Key {
                     && (!modifiers.contains('C') || c.is_ascii_alphabetic() || CONTROL_PUNCTUATION.contains(c))
             });
         if known {
-            Ok(Self { name: text.to_owned(), literal: false })
+            // A terminal has one code for both, and tmux sends nothing for `C-Z`.
+            let name = match only_char(base) {
+                Some(c) if modifiers.contains('C') => {
+                    format!("{}{}", &text[..text.len() - base.len()], c.to_ascii_lowercase())
+                }
+                _ => text.to_owned(),
+            };
+            Ok(Self { name, literal: false })
         } else {
             Err(Error::new(
                 Kind::Invalid,
@@ -111,6 +118,8 @@ mod tests {
     #[test]
     fn a_space_has_a_name() {
         assert_eq!(Key::parse(" ").unwrap(), Key::parse("Space").unwrap());
+        assert_eq!(Key::parse("C-Z").unwrap(), Key::parse("C-z").unwrap());
+        assert_eq!(Key::parse("M-Z").unwrap().as_str(), "M-Z");
         assert_eq!(Key::parse(";").unwrap().arguments(), "-l \"\\073\"");
     }
 

@@ -8,6 +8,7 @@
 
 mod client;
 mod connection;
+mod door;
 mod event;
 mod frame;
 mod input;
@@ -16,8 +17,10 @@ pub mod protocol;
 mod quote;
 mod session;
 mod socket;
+mod sweep;
 
 pub use client::Client;
+pub use door::detach_all;
 pub use event::{ClientId, Event, What};
 pub use frame::{Frame, MAX_SCROLLBACK_LINES};
 pub use input::MAX_KEYS;

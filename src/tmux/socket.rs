@@ -1,5 +1,6 @@
 //! Where a tmux server listens, and how its programs are started.
 
+use super::door::Door;
 use super::session::{self, SessionInfo};
 use crate::error::{Error, Kind, Result};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -78,6 +79,17 @@ impl Socket {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
+    /// Detaches the clients of this process from the servers in the socket's directory
+    /// and waits until they are gone; [`detach_all`](super::detach_all) for one place.
+    pub async fn detach_all(&self) {
+        self.door().empty().await;
+    }
+
+    /// The door of the server.
+    pub(super) fn door(&self) -> Door {
+        Door::new(self.directory().to_owned())
+    }
+
     /// Makes the directory for a new server's socket, for its owner alone.
     pub(super) fn prepare(&self) -> Result<()> {
         let directory = self.directory();
@@ -105,7 +117,7 @@ impl Socket {
     }
 
     /// A tmux program for this server: in UTF-8, with the kept variables only,
-    /// away from the terminal's signals, ended when its handle is dropped.
+    /// away from the terminal's signals.
     pub(super) fn command(&self) -> Command {
         let mut command = bare_command(&self.environment);
         command.args(["-u", "-S"]).arg(&self.path);
@@ -184,13 +196,13 @@ fn bare_command(environment: &[(String, String)]) -> Command {
         // The working directory may be under our own mount.
         .current_dir("/")
         // Ctrl-C in our terminal is for us.
-        .process_group(0)
-        .kill_on_drop(true);
+        .process_group(0);
     command
 }
 
-async fn output(mut command: Command) -> Result<std::process::Output> {
-    command.stdin(Stdio::null());
+/// What a program that only asks something says.
+pub(super) async fn output(mut command: Command) -> Result<std::process::Output> {
+    command.stdin(Stdio::null()).kill_on_drop(true);
     match tokio::time::timeout(ONE_SHOT_DEADLINE, command.output()).await {
         Ok(output) => output.map_err(|e| not_started(&e)),
         Err(_) => Err(Error::new(

@@ -123,8 +123,6 @@ async fn a_program_that_ends_at_once_is_kept() {
     let frame = agent.see_dead().await;
     assert!(frame.pane.dead && frame.screen.text.contains("Pane is dead (status 3"), "{frame:?}");
     assert_eq!((frame.pane.exit_status, frame.pane.exit_signal), (Some(3), None));
-    // tmux's own line at the bottom moves the program's up by one.
-    assert_eq!(agent.client.scrollback(&agent.pane, 10).await.unwrap(), "bye\n");
 
     let killed = server.start("b", "kill -9 $$", &[]).await;
     let frame = killed.see_dead().await;
@@ -343,21 +341,28 @@ async fn enter_reaches_the_program_in_copy_mode_and_other_keys_are_refused() {
 #[tokio::test]
 async fn every_key_is_a_key_and_not_its_name() {
     let names = "Enter Escape Tab BTab Space BSpace Up Down Left Right Home End PageUp PPage PgUp PageDown NPage PgDn IC DC \
-        F1 F2 F3 F4 F5 F6 F7 F8 F9 F10 F11 F12 C-a C-Z C-@ C-[ C-\\ C-] C-^ C-_ C-? C-Up S-Up M-x M-; C-M-a a ; - é 😀 # $ ~ { \" ' \\ %";
+        F1 F2 F3 F4 F5 F6 F7 F8 F9 F10 F11 F12 C-a C-Z C-[ C-\\ C-] C-^ C-_ C-? C-Up S-Up M-x M-; C-M-a a ; - é 😀 # $ ~ { \" ' \\ %";
     let server = Server::new();
-    for (n, name) in names.split_whitespace().enumerate() {
-        let record = server.path(&format!("record-{n}"));
-        let script = r#"stty raw -echo; printf 'ready\r\n'; while IFS= read -rsn1 -d '' c; do [ "$c" = . ] && break; printf %s "$c" >> "$1"; done; printf done; cat"#;
-        let mut agent = server.start(&format!("k{n}"), script, &[record.to_str().unwrap()]).await;
-        agent.see_text("ready").await;
-        agent.client.keys(&agent.pane, &[key(name), key(".")]).await.unwrap();
-        agent.see_text("done").await;
-        let bytes = std::fs::read(&record).unwrap_or_default();
+    let record = server.path("record");
+    // Every key is followed by a NUL, which is what C-@ sends, and the last by an EOT.
+    let script = r#"stty raw -echo; printf 'ready\r\n'; stdbuf -o0 od -An -v -tx1 -w1 | while read -r byte; do
+        if [ $byte = 04 ]; then printf done; else printf "\\x$byte" >> "$1"; fi; done"#;
+    let mut agent = server.start("a", script, &[record.to_str().unwrap()]).await;
+    agent.see_text("ready").await;
+    for name in names.split_whitespace() {
+        agent.client.keys(&agent.pane, &[key(name), key("C-@")]).await.unwrap();
+    }
+    agent.client.keys(&agent.pane, &[key("C-d")]).await.unwrap();
+    agent.see_text("done").await;
+    let record = std::fs::read_to_string(record).unwrap();
+    let keys: Vec<_> = record.split_terminator('\0').collect();
+    assert_eq!(keys.len(), names.split_whitespace().count());
+    for (name, bytes) in names.split_whitespace().zip(keys) {
         if name.chars().count() == 1 {
-            assert_eq!(bytes, name.as_bytes());
+            assert_eq!(bytes, name);
         } else {
-            assert_ne!(bytes, name.as_bytes(), "tmux does not know {name}");
-            assert!(bytes.len() <= 8, "{name}: {bytes:?}");
+            assert_ne!(bytes, name, "tmux does not know {name}");
+            assert!((1..=8).contains(&bytes.len()), "{name}: {bytes:?}");
         }
     }
 }
@@ -430,6 +435,77 @@ async fn a_client_that_is_dropped_leaves_no_process_and_a_live_session() {
     .expect("the client program was not reaped");
     assert!(troop::process::start_time(pane_pid).is_some());
     assert_eq!(server.ask(&["list-sessions", "-F", "#{session_name} #{session_attached}"]), "a 0");
+}
+
+#[tokio::test]
+async fn clients_that_come_and_go_at_once_leave_the_server_alive() {
+    let server = Server::new();
+    let keeper = server.start("keeper", "cat", &[]).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..8 {
+        let (socket, session) = (server.socket.clone(), server.session(&format!("s{n}"), "cat", &[]));
+        tasks.spawn(async move {
+            for _ in 0..3 {
+                let (client, _) = Client::create(&socket, &session, mpsc::channel(1).0).await.unwrap();
+                let again = Client::attach(&socket, &session.name, mpsc::channel(1).0).await.unwrap();
+                drop(client);
+                again.kill_session(&session.name).await.unwrap();
+            }
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    assert_eq!(keeper.client.sessions().await.unwrap().len(), 1);
+    keeper.alone().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_stops_waiting_does_no_harm() {
+    let server = Server::new();
+    let keeper = server.start("keeper", "cat", &[]).await;
+    for micros in (0..40).map(|n| n * 250) {
+        let attach = Client::attach(&server.socket, "keeper", mpsc::channel(1).0);
+        // Given up at any moment of the connection.
+        let _ = tokio::time::timeout(std::time::Duration::from_micros(micros), attach).await;
+    }
+    assert_eq!(keeper.client.sessions().await.unwrap().len(), 1);
+    keeper.alone().await;
+}
+
+#[tokio::test]
+async fn the_clients_of_a_killed_process_are_cleared_away_by_its_successor() {
+    for _ in 0..5 {
+        let server = Server::new();
+        server.start_by_hand("a", "yes");
+        server.start_by_hand("b", "cat");
+        // What a killed process leaves: both pipes of each client closed at once, some while the pane writes.
+        let mut orphans: Vec<_> = ["a", "b", "a", "b"].iter().map(|name| server.control_client(name)).collect();
+        for orphan in &mut orphans {
+            drop((orphan.stdin.take(), orphan.stdout.take()));
+        }
+        let (sender, _events) = mpsc::channel(1);
+        let client = Client::attach(&server.socket, "b", sender).await.unwrap();
+        let clients = client.run("list-clients").await.unwrap().remove(0);
+        assert_eq!(clients.lines().count(), 1, "{}", clients.text());
+        for orphan in &mut orphans {
+            orphan.wait().unwrap();
+        }
+        server.socket.detach_all().await;
+    }
+}
+
+#[tokio::test]
+async fn everybody_detaches_before_the_program_ends() {
+    let server = Server::new();
+    let busy = server.start("busy", "yes", &[]).await;
+    let idle = server.start("idle", "cat", &[]).await;
+    server.socket.detach_all().await;
+    assert!(!busy.client.is_open() && !idle.client.is_open());
+    assert_eq!(server.ask(&["list-clients"]), "");
+    assert_eq!(server.ask(&["list-sessions", "-F", "#{session_name}"]), "busy\nidle");
+    // And the door is open again.
+    assert!(Client::attach(&server.socket, "idle", mpsc::channel(1).0).await.is_ok());
 }
 
 #[tokio::test]

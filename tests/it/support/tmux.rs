@@ -1,7 +1,8 @@
 //! A tmux server of a test's own: private socket, private HOME, gone afterwards.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -40,15 +41,40 @@ impl Server {
 
     /// What a person types, in another process.
     pub(crate) fn tmux(&self, arguments: &[&str]) -> Output {
+        self.command("-NuS").args(arguments).output().unwrap()
+    }
+
+    /// A session that a person made.
+    pub(crate) fn start_by_hand(&self, session: &str, program: &str) {
+        std::fs::create_dir_all(self.socket.path().parent().unwrap()).unwrap();
+        let mut command = self.command("-uS");
+        let made = command.args(["new-session", "-d", "-s", session, program]).status().unwrap();
+        assert!(made.success());
+    }
+
+    /// A control client like ours that nobody looks after, attached.
+    pub(crate) fn control_client(&self, session: &str) -> Child {
+        let arguments = ["-C", "attach-session", "-t", session, "-f", "ignore-size,pause-after=5"];
+        let mut command = self.command("-NuS");
+        let mut client = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut read = Vec::new();
+        while !read.ends_with(b"%session-changed") {
+            let mut byte = [0];
+            client.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
+            read.extend(byte);
+        }
+        client
+    }
+
+    fn command(&self, flags: &str) -> Command {
         let names = ["PATH", "HOME", "TMUX_TMPDIR", "LANG", "TERM", "SHELL"];
-        Command::new("tmux")
+        let mut command = Command::new("tmux");
+        command
             .env_clear()
             .envs(names.iter().filter_map(|name| Some((name, environment(self.home(), name)?))))
-            .arg("-NuS")
-            .arg(self.socket.path())
-            .args(arguments)
-            .output()
-            .unwrap()
+            .arg(flags)
+            .arg(self.socket.path());
+        command
     }
 
     /// The same, when it must succeed; what it printed, without the last newline.
@@ -94,7 +120,7 @@ impl Drop for Server {
             let mut wait = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
             let limit = rustix::event::Timespec { tv_sec: 30, tv_nsec: 0 };
             // A server that does not end is what the check for leftovers finds.
-            let _ = rustix::event::poll(&mut wait, Some(&limit));
+            while rustix::event::poll(&mut wait, Some(&limit)) == Err(rustix::io::Errno::INTR) {}
         }
     }
 }
@@ -146,6 +172,16 @@ impl Agent {
             let event = tokio::time::timeout(PATIENCE, self.events.recv()).await;
             assert!(matches!(event, Ok(Some(_))), "it never came: {frame:#?}");
         }
+    }
+
+    /// Waits until no other client is left.
+    pub(crate) async fn alone(&self) {
+        let alone = async {
+            while self.client.run("list-clients").await.unwrap()[0].lines().count() > 1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, alone).await.expect("a client is left");
     }
 
     /// Waits until the pane's program has ended and the server knows.
