@@ -1,11 +1,10 @@
-//! How long open + read + close of a 2 KiB file takes, beside a plain fuser hello-world.
+//! How long open + read + close of an agent's files takes, beside a plain fuser hello-world.
 //!
-//! `cargo bench --bench orc -- [--rounds N] [--ops N] [LABEL=FILE]...` prints one row for
-//! each file, as a Markdown table. The rows take turns within a round, so that whatever else the machine
+//! `cargo bench --bench orc -- [--rounds N] [--ops N] [LABEL=FILE]...` mounts troop with a live
+//! stand-in and prints one row for each of its files, and for those given, as a Markdown table. The rows take turns within a round, so that whatever else the machine
 //! does falls on all of them alike: compare the ratios, not the times.
 
-#[path = "../tests/it/support/hello.rs"]
-mod hello;
+mod support;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -13,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use support::{Fallible, Sandbox, hello, launch, wait_status};
 use tempfile::TempDir;
 use troop::fuse::mount::{Mountpoint, unmount_path};
 
@@ -23,10 +23,12 @@ const OPERATIONS: usize = 500;
 /// How long the server of the hello-world may take to answer.
 const SERVE_LIMIT: Duration = Duration::from_secs(10);
 
+/// The agent whose files are read, and which.
+const AGENT: &str = "alice";
+const FILES: [&str; 3] = ["state.json", "status", "screen"];
+
 /// The argument that makes this program the server.
 const SERVE: &str = "--serve";
-
-type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -94,6 +96,14 @@ fn compare(plan: &Plan) -> Fallible<()> {
         let file = memory.path().join("plain");
         fs::write(&file, [b'h'; hello::SIZE])?;
         rows.push(Row::new("tmpfs", file));
+    }
+    let sandbox = Sandbox::new();
+    let mount = sandbox.mount();
+    launch(&sandbox, AGENT, &[])?;
+    wait_status(&mount, AGENT, "ready")?;
+    for name in FILES {
+        let file = mount.join(format!("agents/{AGENT}/{name}"));
+        rows.push(Row::new(&format!("troop `{name}`, {} bytes", fs::metadata(&file)?.len()), file));
     }
     rows.extend(plan.files.iter().map(|row| Row::new(&row.label, &row.file)));
 

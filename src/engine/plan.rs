@@ -164,7 +164,11 @@ fn order(world: &World, launch: Launch, now: Timestamp) -> Result<LaunchOrder> {
 }
 
 fn find<'a>(world: &'a World, id: &AgentId) -> Result<&'a Agent> {
-    world.agents.get(id).ok_or_else(|| Error::new(Kind::Gone, format!("there is no agent with the id {id} any more")))
+    world
+        .agents
+        .get(id)
+        .map(AsRef::as_ref)
+        .ok_or_else(|| Error::new(Kind::Gone, format!("there is no agent with the id {id} any more")))
 }
 
 fn view<'a>(world: &'a World, id: &AgentId) -> Result<&'a crate::model::AgentView> {

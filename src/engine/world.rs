@@ -101,7 +101,8 @@ impl Agent {
 #[derive(Debug)]
 pub struct World {
     /// The agents, by id.
-    pub agents: BTreeMap<AgentId, Agent>,
+    // Boxed, because a tree's nodes stay half empty and an agent takes more than a KiB.
+    pub agents: BTreeMap<AgentId, Box<Agent>>,
     /// The tools.
     pub tools: Tools,
     /// The tool of a launch that names none.
@@ -251,7 +252,7 @@ impl World {
                     changed: true,
                     view: None,
                 };
-                self.agents.insert(id.clone(), agent);
+                self.agents.insert(id.clone(), Box::new(agent));
                 self.with(&id, now, |_| {})
             }
         }

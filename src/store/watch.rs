@@ -18,8 +18,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// The most events that wait for our thread; beyond them one [`Change::Rescan`]
-/// stands for all that were dropped.
-pub const MAX_WAITING_EVENTS: usize = 4096;
+/// stands for all that were dropped. The queue has its memory from the start, 64 bytes for each.
+pub const MAX_WAITING_EVENTS: usize = 1024;
 
 /// Something changed.
 #[derive(Debug, Clone, PartialEq, Eq)]

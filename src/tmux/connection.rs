@@ -38,8 +38,8 @@ const GOODBYE_DEADLINE: Duration = Duration::from_secs(2);
 /// The most reply blocks one request can have; the longest here has fifteen.
 const MAX_REPLIES: usize = 64;
 
-/// How much is read from tmux at once.
-const READ_BYTES: usize = 64 * 1024;
+/// How much is read from tmux at once: more than a screen takes, and kept for each agent.
+const READ_BYTES: usize = 16 * 1024;
 
 /// How much of what tmux says on stderr is kept for the sentence.
 const MAX_STDERR_BYTES: u64 = 4096;
@@ -107,13 +107,14 @@ impl Connection {
             return Err(Error::new(Kind::Io, "tmux was started without its pipes"));
         };
         let mut parser = Parser::new();
-        let mut buffer = vec![0; READ_BYTES];
+        let mut buffer = Vec::with_capacity(READ_BYTES);
         loop {
-            let count = stdout.read(&mut buffer).await.map_err(|e| Error::io("cannot read from tmux", &e))?;
+            buffer.clear();
+            let count = stdout.read_buf(&mut buffer).await.map_err(|e| Error::io("cannot read from tmux", &e))?;
             if count == 0 {
                 return Err(refusal(&said(stderr).await));
             }
-            let mut messages = parser.feed(&buffer[..count]).into_iter();
+            let mut messages = parser.feed(&buffer).into_iter();
             while let Some(message) = messages.next() {
                 match message {
                     Message::Reply(reply) if reply.failed => {
@@ -190,7 +191,8 @@ enum End {
 impl Owner {
     async fn run(mut self, connection: Connection, mut requests: mpsc::Receiver<Request>, events: mpsc::Sender<Event>) {
         let Connection { mut child, mut stdin, mut stdout, mut parser, early, .. } = connection;
-        let mut buffer = vec![0; READ_BYTES];
+        // Not filled with zeros: only what was ever read into takes memory.
+        let mut buffer = Vec::with_capacity(READ_BYTES);
         let mut end = self.hear(early);
         let mut reader_gone = false;
         let end = loop {
@@ -199,11 +201,14 @@ impl Owner {
             }
             let deadline = self.flights.front().map(|flight| flight.deadline);
             tokio::select! {
-                read = stdout.read(&mut buffer) => end = match read {
-                    Ok(0) => Some(End::Closed("tmux closed the connection".to_owned())),
-                    Ok(count) => self.hear(parser.feed(&buffer[..count])),
-                    Err(error) => Some(End::Closed(format!("cannot read from tmux: {error}"))),
-                },
+                read = stdout.read_buf(&mut buffer) => {
+                    end = match read {
+                        Ok(0) => Some(End::Closed("tmux closed the connection".to_owned())),
+                        Ok(_) => self.hear(parser.feed(&buffer)),
+                        Err(error) => Some(End::Closed(format!("cannot read from tmux: {error}"))),
+                    };
+                    buffer.clear();
+                }
                 written = stdin.write(&self.outbox), if !self.outbox.is_empty() => match written {
                     Ok(count) => { self.outbox.drain(..count); }
                     Err(error) => end = Some(End::Closed(format!("cannot write to tmux: {error}"))),

@@ -36,12 +36,19 @@ impl Sandbox {
     /// The same with more arguments for `troop mount`.
     #[track_caller]
     pub fn mount_with(&self, args: &[&str]) -> Mount {
+        self.mount_logging(args, None)
+    }
+
+    /// The same, logging as `TROOP_LOG` says; [`Mount::log`] has it.
+    #[track_caller]
+    pub fn mount_logging(&self, args: &[&str], filter: Option<&str>) -> Mount {
         let path = self.path().join("mnt");
         fs::create_dir_all(&path).unwrap();
         let log = self.path().join("mount.log");
         let out = File::create(&log).unwrap();
         let mut command = self.command(troop_bin());
         command.arg("mount").args(args).arg(&path).stdout(out.try_clone().unwrap()).stderr(out);
+        command.envs(filter.map(|filter| ("TROOP_LOG", filter)));
         let mut mount = Mount { child: command.spawn().unwrap(), path, log };
         wait_until("troop mount to answer", MOUNT_LIMIT, || mount.answers());
         mount

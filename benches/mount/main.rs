@@ -1,0 +1,44 @@
+//! What a mount costs: listings, memory, delays, and doing nothing.
+//!
+//! `cargo bench --bench mount -- [tree|memory|delay|idle]...` prints a Markdown table for each,
+//! or for all of them. Every group works in a sandbox of its own, with its own tmux server.
+
+mod delay;
+mod idle;
+mod memory;
+#[path = "../support/mod.rs"]
+mod support;
+mod tree;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use support::Fallible;
+
+/// One table.
+struct Group {
+    name: &'static str,
+    run: fn(measuring: bool) -> Fallible<String>,
+}
+
+const GROUPS: [Group; 4] = [
+    Group { name: "tree", run: tree::run },
+    Group { name: "memory", run: memory::run },
+    Group { name: "delay", run: delay::run },
+    Group { name: "idle", run: idle::run },
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo bench` says --bench; without it this is `cargo test`, which asks only whether it still works.
+    let measuring = args.iter().any(|arg| arg == "--bench");
+    let wanted = |group: &Group| args.iter().any(|arg| arg == group.name);
+    let all = !GROUPS.iter().any(wanted);
+    for group in GROUPS.iter().filter(|group| all || wanted(group)) {
+        let printed = (group.run)(measuring).and_then(|table| Ok(writeln!(io::stdout(), "{table}")?));
+        if let Err(error) = printed {
+            let _ = writeln!(io::stderr(), "mount: {}: {error}", group.name);
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
