@@ -14,4 +14,4 @@ mod state;
 mod tree;
 mod world;
 
-pub use world::{plant, record};
+pub use world::{World, have, plant, record};

@@ -132,7 +132,7 @@ fn other_tmux_servers() {
     world.wait_gone("agents/far");
     world.tmux(&["has-session", "-t", &format!("={session}")]);
     wait_for("the other server to end", LIMIT, || {
-        !world.sandbox().tmux(["-S", other, "list-sessions"]).status().unwrap().success()
+        !world.sandbox().tmux(["-S", other, "list-sessions"]).output().unwrap().status.success()
     });
     assert_eq!(world.read("agents/a/status"), "ready\n");
 }

@@ -172,7 +172,7 @@ fn stopped_agents() {
     crate::support::wait_for("the line in its history", super::world::LIMIT, || {
         world.history("stopped/a").iter().any(|event| event["event"] == "stopped")
     });
-    assert!(!world.sandbox().tmux(["has-session", "-t", &format!("={session}")]).status().unwrap().success());
+    assert!(!world.sandbox().tmux(["has-session", "-t", &format!("={session}")]).output().unwrap().status.success());
     assert_eq!(world.names("by-id").len(), 1);
     fs::remove_dir(world.at("stopped/a")).unwrap();
     world.wait_gone("stopped/a");
