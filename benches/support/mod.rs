@@ -1,5 +1,11 @@
 //! What the benchmarks stand on: a sandbox with agents in it, and tables.
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "a toolbox: each benchmark takes what it needs")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "a toolbox shared with the tests: each benchmark takes what it needs, and what fails should say where"
+)]
 
 #[path = "../../tests/it/support/mod.rs"]
 mod it;

@@ -44,7 +44,11 @@ impl Daemon {
         let thread = std::thread::Builder::new()
             .name("troop-loop".to_owned())
             .spawn(move || {
-                runtime.block_on(run::run(settings, hub, stopped));
+                runtime.block_on(async {
+                    run::run(settings, hub, stopped).await;
+                    // Clients that are merely cut off may stay with the server.
+                    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, crate::tmux::detach_all()).await;
+                });
                 // Disk work that hangs must not keep the program from ending.
                 runtime.shutdown_timeout(SHUTDOWN_LIMIT);
             })
@@ -60,7 +64,7 @@ impl Daemon {
 
 /// The most threads that do disk work at once.
 const MAX_BLOCKING_THREADS: usize = 8;
-/// How long ending the loop waits for disk work.
+/// How long ending the loop waits for clients to detach, and for disk work.
 const SHUTDOWN_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl Drop for Daemon {
