@@ -90,6 +90,8 @@ fn agents_outlive_the_mount() {
     assert_eq!(distinct.len(), prompts.len(), "{prompts:?}");
     // What happened to it while nobody looked is seen when somebody does.
     world.mount().end(Signal::SIGKILL);
+    // tmux 3.3a hangs when it is to end before it has noticed that a client was killed.
+    wait_for("tmux to notice", LIMIT, || world.tmux(&["list-clients"]).is_empty());
     world.tmux(&["kill-server"]);
     world.mount_again();
     world.wait_status("a", "gone");
