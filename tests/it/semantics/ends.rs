@@ -95,7 +95,9 @@ fn agents_outlive_the_mount() {
     let server = world.tmux(&["display-message", "-p", "#{pid}"]).trim().parse().unwrap();
     kill(Pid::from_raw(server), Signal::SIGKILL).unwrap();
     world.mount_again();
-    world.wait_status("a", "gone");
+    let missing = |world: &World| world.state("agents/a")["diagnostics"]["transport_state"] == "tmux_missing";
+    wait_for("the session to be missed", LIMIT, || missing(&world));
+    assert_ne!(world.refused("agents/a/prompt", "x").0, 0);
 }
 
 /// A launched program gets a short list of variables (PATH, HOME, USER, LOGNAME, SHELL, the locale, TZ,
