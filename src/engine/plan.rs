@@ -96,7 +96,10 @@ pub fn plan(world: &World, command: Command, now: Timestamp) -> Result<Vec<Effec
             view(world, &agent)?.may_retire()?;
             Ok(vec![Effect::Retire { agent }])
         }
-        Command::Troop { verbs } => verbs.into_iter().map(|verb| troop(world, verb, now)).collect(),
+        Command::Troop { verbs } => {
+            no_name_twice(&verbs)?;
+            verbs.into_iter().map(|verb| troop(world, verb, now)).collect()
+        }
         Command::Refused { agent, what, error } => Ok(vec![Effect::Refuse { agent, what, error }]),
     }
 }
@@ -121,6 +124,22 @@ fn control(world: &World, id: &AgentId, verb: Verb) -> Result<Effect> {
             Ok(Effect::Stop { agent, force })
         }
     }
+}
+
+/// Two launches of one name in one write would start the first and lose the second.
+fn no_name_twice(verbs: &[TroopVerb]) -> Result<()> {
+    let mut names = std::collections::BTreeSet::new();
+    for verb in verbs {
+        if let TroopVerb::Launch(launch) = verb
+            && !names.insert(launch.name.as_str())
+        {
+            return Err(Error::new(
+                Kind::Exists,
+                format!("{} is launched twice; give each agent its own name", launch.name),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn troop(world: &World, verb: TroopVerb, now: Timestamp) -> Result<Effect> {

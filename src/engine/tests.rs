@@ -150,6 +150,11 @@ fn one_verb_that_cannot_be_refuses_them_all() {
         TroopVerb::Launch(Launch { name: AgentName::new("alice").unwrap(), tool: None, cwd: None, argv: vec![] }),
     ];
     assert!(plan(&world, Command::Troop { verbs }, at(1)).is_err());
+    let twice = (0..2).map(|_| {
+        TroopVerb::Launch(Launch { name: AgentName::new("new").unwrap(), tool: None, cwd: None, argv: vec![] })
+    });
+    let twice = plan(&world, Command::Troop { verbs: twice.collect() }, at(1)).unwrap_err();
+    assert_eq!(twice.kind(), Kind::Exists, "{twice}");
     assert_eq!(plan(&world, Command::Retire { agent }, at(1)).unwrap_err().kind(), Kind::Busy);
 }
 
