@@ -40,8 +40,8 @@ const GOODBYE_DEADLINE: Duration = Duration::from_secs(2);
 /// The most reply blocks one request can have; the longest here has fifteen.
 const MAX_REPLIES: usize = 64;
 
-/// How much is read from tmux at once: more than a screen takes, and kept for each agent.
-const READ_BYTES: usize = 16 * 1024;
+/// How much is read from tmux at once: about a screen. Every agent has its own, so it is kept small.
+const READ_BYTES: usize = 4 * 1024;
 
 /// How much of what tmux says on stderr is kept for the sentence.
 const MAX_STDERR_BYTES: u64 = 4096;
