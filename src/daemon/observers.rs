@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::model::{AgentId, Manifest, Status, Terminal};
 use crate::tmux::{Client, Socket};
 use jiff::Timestamp;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +44,13 @@ struct Observer {
     /// None while the session is missing.
     task: Option<AbortHandle>,
     link: Option<Link>,
+}
+
+impl Observer {
+    /// A connection to its session that still answers.
+    fn client(&self) -> Option<&Arc<Client>> {
+        self.link.as_ref().map(|link| &link.client).filter(|client| client.is_open())
+    }
 }
 
 impl Drop for Observer {
@@ -177,14 +184,22 @@ impl Observers {
         let failed =
             |id: &AgentId| world.agents.get(id).is_some_and(|agent| matches!(agent.terminal, Terminal::Failed(_)));
         let mut wait = NEVER;
+        // Each server once: asked for every agent that waits, this would take their number squared.
+        let mut unreached = HashSet::new();
         for (id, observer) in self.all.iter().filter(|(_, observer)| observer.task.is_none()) {
             if starting(id) {
                 wait = wait.min(STARTING_RETRY);
-            } else if wait > ABSENT_RETRY
-                && (failed(id) || (self.client_on(observer.socket.path()).is_none() && observer.socket.path().exists()))
-            {
-                wait = ABSENT_RETRY;
+            } else if failed(id) {
+                wait = wait.min(ABSENT_RETRY);
+            } else {
+                unreached.insert(observer.socket.path().as_os_str());
             }
+        }
+        for observer in self.all.values().filter(|observer| observer.client().is_some()) {
+            unreached.remove(observer.socket.path().as_os_str());
+        }
+        if wait > ABSENT_RETRY && unreached.iter().any(|socket| Path::new(socket).exists()) {
+            wait = ABSENT_RETRY;
         }
         self.next_survey = self.next_survey.min(Instant::now() + wait);
     }
@@ -248,13 +263,9 @@ impl Observers {
     }
 
     fn client_on(&self, socket: &Path) -> Option<Arc<Client>> {
-        self.all
-            .values()
-            .filter(|observer| observer.socket.path() == socket)
-            .filter_map(|observer| observer.link.as_ref())
-            .map(|link| &link.client)
-            .find(|client| client.is_open())
-            .cloned()
+        // The connection first: of the agents whose session is missing there may be many.
+        let connected = self.all.values().filter_map(|observer| Some((observer.client()?, observer.socket.path())));
+        connected.filter(|(_, path)| *path == socket).map(|(client, _)| client.clone()).next()
     }
 
     fn current(&mut self, id: &AgentId, serial: Serial) -> Option<&mut Observer> {
