@@ -280,8 +280,13 @@ impl Filesystem for TreeFs {
     fn opendir(&self, _request: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         tracing::trace!(op = "opendir");
         let Some(node) = Node::from_ino(ino.0) else { return reply.error(Errno::ENOENT) };
+        // What an agent's directory lists never changes, so the kernel may list it by itself.
+        let flags = match node {
+            Node::Agent(_) => FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE,
+            _ => FopenFlags::empty(),
+        };
         match self.new_handle(Handle::dir(node)) {
-            Ok(fh) => reply.opened(fh, FopenFlags::empty()),
+            Ok(fh) => reply.opened(fh, flags),
             Err(error) => reply.error(error),
         }
     }
