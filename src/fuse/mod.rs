@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use tree_fs::TreeFs;
 
-/// How many threads answer the kernel: one is fastest for one reader, a second
-/// keeps the others from waiting behind it (fuse-and-tmux, section 1.1).
-const THREADS: usize = 2;
+/// How many threads answer the kernel. No handler waits, so one is enough; of two, the kernel
+/// would wake the other for each request, which costs more than it gives (docs/BENCHMARKS.md).
+const THREADS: usize = 1;
 /// How long unmounting waits for the last answers.
 const END_LIMIT: Duration = Duration::from_secs(2);
 
