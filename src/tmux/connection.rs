@@ -9,12 +9,14 @@
 //! shift the answers of later requests.
 
 use super::door::Door;
-use super::event::{ClientId, Event, Pending, What};
+use super::event::{ClientId, Event, MAX_DIRTY_PANES, Pending, What};
+use super::goodbye::{GOODBYE_DEADLINE, detach};
 use super::protocol::{Message, Parser, Reply};
 use super::socket::{Socket, no_server, not_started};
 use super::sweep::sweep;
 use crate::error::{Error, Kind, Result};
-use std::collections::VecDeque;
+use crate::model::PaneId;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::pending;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -33,9 +35,6 @@ pub(super) const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long starting a server and attaching may take: it reads the user's `tmux.conf`.
 const ATTACH_DEADLINE: Duration = Duration::from_secs(15);
-
-/// How long a client that was told to go may take before it is killed.
-const GOODBYE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The most reply blocks one request can have; the longest here has fifteen.
 const MAX_REPLIES: usize = 64;
@@ -122,7 +121,7 @@ impl Connection {
             drop(held);
             if let Err(Ok(unwanted)) = answer.send(opened) {
                 let Self { child, stdin, stdout, door, leaving: _leaving, .. } = unwanted;
-                detach(child, stdin, stdout, &door).await;
+                detach(child, stdin, stdout, &door, &BTreeSet::new()).await;
             }
         });
         opened.await.unwrap_or_else(|_| {
@@ -212,6 +211,7 @@ impl Connection {
             outbox: Vec::new(),
             flights: VecDeque::new(),
             pending: Pending::default(),
+            talkers: BTreeSet::new(),
         };
         tokio::spawn(owner.run(self, requests, events));
     }
@@ -227,6 +227,8 @@ struct Owner {
     outbox: Vec<u8>,
     flights: VecDeque<Flight>,
     pending: Pending,
+    /// The panes that have written something.
+    talkers: BTreeSet<PaneId>,
 }
 
 /// Why the loop ended.
@@ -297,7 +299,7 @@ impl Owner {
                 let _ = events.send(self.event(What::Closed { reason })).await;
             }
         };
-        tokio::join!(detach(child, stdin, stdout, &door), tell);
+        tokio::join!(detach(child, stdin, stdout, &door, &self.talkers), tell);
     }
 
     fn event(&self, what: What) -> Event {
@@ -329,9 +331,13 @@ impl Owner {
             match message {
                 // Flag 1 marks what came over our input; the attach itself has 0.
                 Message::Reply(reply) if reply.flags & 1 == 1 => self.answer(reply),
-                Message::Output(pane) | Message::PaneModeChanged(pane) | Message::Continue(pane) => {
+                Message::Output(pane) => {
+                    if !self.talkers.contains(&pane) && self.talkers.len() < MAX_DIRTY_PANES {
+                        self.talkers.insert(pane.clone());
+                    }
                     self.pending.dirty(pane);
                 }
+                Message::PaneModeChanged(pane) | Message::Continue(pane) => self.pending.dirty(pane),
                 Message::Pause(pane) => {
                     // We were not reading for a while. What was missed is seen by looking at the screen.
                     let line = format!("refresh-client -A '{pane}:continue'");
@@ -369,26 +375,6 @@ impl Owner {
             let _ = flight.answer.send(Ok(flight.replies));
         }
     }
-}
-
-/// Lets an attached client go: with its input closed it detaches and ends, and the
-/// session stays. One that does not is killed.
-///
-/// Its output is read to the end, because the server keeps a client for ever that
-/// does not take what is still to be said to it (tmux 3.3a; [`sweep`] removes those of a process that was killed).
-async fn detach(mut child: Child, stdin: ChildStdin, mut stdout: ChildStdout, door: &Door) {
-    let held = door.shared().await;
-    drop(stdin);
-    let goodbye = async {
-        // Whether by its end or by an error: there is no more to come.
-        let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
-        child.wait().await
-    };
-    if tokio::time::timeout(GOODBYE_DEADLINE, goodbye).await.is_err() {
-        // Nothing is left to be done about a process that cannot be killed.
-        let _ = child.kill().await;
-    }
-    held.settle().await;
 }
 
 /// What tmux's words of refusal mean.

@@ -38,7 +38,7 @@ pub enum What {
 
 /// The most panes of one session whose changes are kept apart; of more, some
 /// are reported late (with their next output).
-const MAX_DIRTY_PANES: usize = 256;
+pub(super) const MAX_DIRTY_PANES: usize = 256;
 
 /// What is to be reported and has not been: one flag for each thing that can
 /// happen, however often it happened.

@@ -11,6 +11,7 @@ mod connection;
 mod door;
 mod event;
 mod frame;
+mod goodbye;
 mod input;
 mod key;
 pub mod protocol;

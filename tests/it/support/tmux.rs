@@ -1,6 +1,7 @@
 //! A tmux server of a test's own: private socket, private HOME, gone afterwards.
 
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -48,7 +49,7 @@ impl Server {
     pub(crate) fn start_by_hand(&self, session: &str, program: &str) {
         std::fs::create_dir_all(self.socket.path().parent().unwrap()).unwrap();
         let mut command = self.command("-uS");
-        let made = command.args(["new-session", "-d", "-s", session, program]).status().unwrap();
+        let made = command.args(["new-session", "-d", "-s", session, "-n", "agent", program]).status().unwrap();
         assert!(made.success());
     }
 
@@ -64,6 +65,18 @@ impl Server {
             read.extend(byte);
         }
         client
+    }
+
+    /// Waits until nobody can write to the input of a client: a program that another
+    /// test starts at this moment has a copy of our end until it runs.
+    pub(crate) fn until_abandoned(&self, client: u32) {
+        let open = |path: String| std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+        // A client that has ended is abandoned as well.
+        while let Ok(mut input) = open(format!("/proc/{client}/fd/0"))
+            && input.read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+        {
+            std::thread::yield_now();
+        }
     }
 
     fn command(&self, flags: &str) -> Command {

@@ -112,12 +112,13 @@ async fn a_caller_that_stops_waiting_does_no_harm() {
 async fn the_clients_of_a_killed_process_are_cleared_away_by_its_successor() {
     for _ in 0..5 {
         let server = Server::new();
-        server.start_by_hand("a", "yes");
+        server.start_by_hand("a", "while sleep 0.01; do echo working; done");
         server.start_by_hand("b", "cat");
-        // What a killed process leaves: both pipes of each client closed at once, some while the pane writes.
+        // What a killed process leaves: both pipes of each client closed at once, and the clients on their way out.
         let mut orphans: Vec<_> = ["a", "b", "a", "b"].iter().map(|name| server.control_client(name)).collect();
         for orphan in &mut orphans {
             drop((orphan.stdin.take(), orphan.stdout.take()));
+            server.until_abandoned(orphan.id());
         }
         let (sender, _events) = mpsc::channel(1);
         let client = Client::attach(&server.socket, "b", sender).await.unwrap();
