@@ -36,7 +36,7 @@ impl World {
                 agent.changed = false;
             }
             let Some(view) = agent.view.clone() else { continue };
-            snapshot.slots.insert(agent.slot, (*listing, name.clone()));
+            snapshot.slots.insert(agent.slot, (*listing, view.clone()));
             match listing {
                 Listing::Live => snapshot.agents.insert(name.clone(), view),
                 Listing::Stopped => snapshot.stopped.insert(name.clone(), view),

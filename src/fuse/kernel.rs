@@ -192,7 +192,8 @@ impl Filesystem for TreeFs {
         reply: ReplyData,
     ) {
         tracing::trace!(op = "read");
-        match self.handles.get(fh).ok_or(Errno::EBADF).and_then(|handle| self.try_read(&handle, offset, size)) {
+        let Some(handle) = self.handles.get(fh) else { return reply.error(Errno::EBADF) };
+        match self.try_read(&handle, offset, size) {
             Ok(bytes) => reply.data(&bytes),
             Err(error) => reply.error(error),
         }

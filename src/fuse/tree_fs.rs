@@ -11,6 +11,7 @@ use crate::model::{Actor, Snapshot};
 use crate::port::{Port, Until};
 use crate::tree::{self, Content, Entry, Node, NodeKind, Written};
 use fuser::{Errno, FileHandle, FopenFlags, LockOwner, OpenAccMode, OpenFlags};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -59,25 +60,34 @@ impl TreeFs {
         Ok((Handle::file(node, content, writer), fopen))
     }
 
-    pub(super) fn try_read(&self, handle: &Handle, offset: u64, size: u32) -> std::result::Result<Vec<u8>, Errno> {
+    pub(super) fn try_read<'h>(
+        &self,
+        handle: &'h Handle,
+        offset: u64,
+        size: u32,
+    ) -> std::result::Result<Cow<'h, [u8]>, Errno> {
         let content = handle.content.as_ref().ok_or(Errno::EBADF)?;
         let (offset, size) = (usize::try_from(offset).map_err(|_| Errno::EINVAL)?, size as usize);
         let again = handle.was_read.swap(true, Ordering::Relaxed);
-        if let Node::AgentFile(slot, _) = handle.node {
+        // Only a text that grows, and a fresh read from the beginning, ask what there is now.
+        let growing = matches!(content, Content::Growing(..));
+        if let Node::AgentFile(slot, _) = handle.node
+            && (growing || (again && offset == 0))
+        {
             let snapshot = self.stat.port.snapshot();
             match (snapshot.by_slot(slot), content) {
                 (None, _) if again && offset == 0 => return Err(Errno::ESRCH),
                 (Some((_, agent)), Content::Growing(_, format)) => {
-                    return Ok(agent.history.read(*format, offset, size));
+                    return Ok(agent.history.read(*format, offset, size).into());
                 }
                 _ => {}
             }
         }
         Ok(match content {
-            Content::Growing(history, format) => history.read(*format, offset, size),
+            Content::Growing(history, format) => history.read(*format, offset, size).into(),
             Content::Fixed(bytes) => {
                 let start = offset.min(bytes.len());
-                bytes[start..start.saturating_add(size).min(bytes.len())].to_vec()
+                bytes[start..start.saturating_add(size).min(bytes.len())].into()
             }
         })
     }

@@ -6,7 +6,9 @@ use super::record::LifecycleState;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// The one word in `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -270,7 +272,7 @@ pub struct LiveState {
     /// For how long nothing has changed.
     pub stability: Stability,
     /// The newest changes, oldest first, at most [`RECENT_TRANSITIONS`].
-    pub recent_transitions: Vec<Transition>,
+    pub recent_transitions: Vec<Arc<Transition>>,
     /// Where the verdicts come from.
     pub sources: Vec<Source>,
 }
@@ -419,7 +421,7 @@ pub struct Transition {
     /// `field: before -> after`, joined by `; `.
     pub summary: String,
     /// The fields that changed.
-    pub changed_fields: Vec<String>,
+    pub changed_fields: Vec<Cow<'static, str>>,
     /// The status after it.
     pub status: Status,
 }

@@ -27,8 +27,8 @@ pub struct Snapshot {
     pub stopped: BTreeMap<Arc<str>, Arc<AgentView>>,
     /// The tool definitions in force: name and the text of its file.
     pub tools: Arc<[(Arc<str>, Arc<str>)]>,
-    /// Where the agent of each slot is listed, and under which name.
-    pub slots: BTreeMap<u32, (Listing, Arc<str>)>,
+    /// The agent of each slot, and where it is listed.
+    pub slots: BTreeMap<u32, (Listing, Arc<AgentView>)>,
     /// The sentence behind the last refused verb for the whole troop.
     pub refusal: Arc<str>,
     /// Entries of the registry that are not local agents, and what is wrong with
@@ -63,8 +63,7 @@ impl Snapshot {
 
     /// The agent in that slot and where it is listed.
     pub fn by_slot(&self, slot: u32) -> Option<(Listing, &Arc<AgentView>)> {
-        let (listing, name) = self.slots.get(&slot)?;
-        self.listing(*listing).get(name).map(|agent| (*listing, agent))
+        self.slots.get(&slot).map(|(listing, agent)| (*listing, agent))
     }
 
     /// Every agent: live ones first, by name.

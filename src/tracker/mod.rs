@@ -18,6 +18,7 @@ use crate::model::{Screen, Terminal};
 use crate::tool::{Shows, Tool};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// How long evidence of ready has to hold before it counts.
 pub const READY_SETTLE: SignedDuration = SignedDuration::from_millis(250);
@@ -51,7 +52,7 @@ pub struct Tracker {
     why: String,
     public_since: Timestamp,
     ticked_at: Timestamp,
-    transitions: VecDeque<Transition>,
+    transitions: VecDeque<Arc<Transition>>,
     public: view::Public,
 }
 
@@ -168,7 +169,7 @@ impl Tracker {
             if self.transitions.len() == crate::model::live::RECENT_TRANSITIONS {
                 self.transitions.pop_front();
             }
-            self.transitions.push_back(transition);
+            self.transitions.push_back(Arc::new(transition));
             self.public = public;
             self.public_since = now;
         }

@@ -8,6 +8,7 @@ use crate::model::live::{
 };
 use crate::tool::Shows;
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// What the tracker knows, in the groups of `state.json` that are its own.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ pub struct Tracked {
     /// For how long nothing has changed.
     pub stability: Stability,
     /// The newest changes.
-    pub recent_transitions: Vec<Transition>,
+    pub recent_transitions: Vec<Arc<Transition>>,
     /// Where the verdicts come from.
     pub sources: Vec<Source>,
 }
@@ -218,7 +219,7 @@ pub(super) fn transition(before: &Public, after: &Public, now: Timestamp) -> Tra
     let (mut changed_fields, mut summary) = (Vec::new(), Vec::new());
     for ((name, was), (_, is)) in rows(before).into_iter().zip(rows(after)) {
         if was != is {
-            changed_fields.push(name.to_owned());
+            changed_fields.push(name.into());
             summary.push(format!("{name}: {} -> {}", word(was), word(is)));
         }
     }
