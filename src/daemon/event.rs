@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// The most events that wait for the loop; whoever has more waits.
 pub(super) const MAX_EVENTS: usize = 4096;
@@ -34,11 +35,11 @@ pub(super) type Serial = u64;
 /// What can happen.
 pub(super) enum Event {
     /// A record was read.
-    Read { entry: Box<Entry>, manifest: std::result::Result<Box<Manifest>, String> },
-    /// There is no record of that id any more.
-    Missing(AgentId),
-    /// All records have been read; these are all there are.
-    Scanned { present: BTreeSet<AgentId>, oddities: Oddities },
+    Read { entry: Box<Entry>, manifest: std::result::Result<Box<Manifest>, String>, looked: Instant },
+    /// There was no record of that id when it was looked for.
+    Missing { agent: AgentId, looked: Instant },
+    /// All records have been read; these are all there were when that began.
+    Scanned { present: BTreeSet<AgentId>, oddities: Oddities, looked: Instant },
     /// A file we asked to watch has changed.
     Changed(PathBuf),
     /// An observer has a connection.

@@ -18,6 +18,7 @@ use crate::tool::Tool;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// The terminal of a new agent, columns and rows.
 const SIZE: (u16, u16) = (120, 40);
@@ -89,7 +90,7 @@ impl Hands {
                 let entry = registry.read(&record.id)?.ok_or_else(|| {
                     Error::new(Kind::Gone, format!("the record of {} was removed while it was launched", record.name))
                 })?;
-                Ok(Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry) })
+                Ok(Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry), looked: Instant::now() })
             })
         };
         self.tell(saved.await?).await;

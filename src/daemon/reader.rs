@@ -7,6 +7,7 @@ use crate::store::{Change, Entry, Registry, Severity, manifest};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// The most changes that wait to be read; more become one reading of everything.
 pub(super) const MAX_CHANGES: usize = 1024;
@@ -38,13 +39,14 @@ pub(super) fn manifest_of(entry: &Entry) -> Result<Box<Manifest>, String> {
 }
 
 fn read(registry: &Registry, change: Change) -> Vec<Event> {
+    let looked = Instant::now();
     match change {
         Change::Rescan => scan(registry),
         Change::Record(dir) => match registry.read(&AgentId(dir.as_str().to_owned())) {
-            Ok(Some(entry)) => vec![Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry) }],
+            Ok(Some(entry)) => vec![Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry), looked }],
             // A directory that is not named after its agent is found by looking at all of them.
             Ok(None) => {
-                let mut events = vec![Event::Missing(AgentId(dir.as_str().to_owned()))];
+                let mut events = vec![Event::Missing { agent: AgentId(dir), looked }];
                 events.extend(scan(registry));
                 events
             }
@@ -59,6 +61,7 @@ fn read(registry: &Registry, change: Change) -> Vec<Event> {
 }
 
 fn scan(registry: &Registry) -> Vec<Event> {
+    let looked = Instant::now();
     let scan = registry.scan();
     let present: BTreeSet<AgentId> = scan.entries.iter().map(|entry| entry.record.id.clone()).collect();
     let problems = scan.problems.iter().filter(|finding| finding.severity != Severity::Note).count();
@@ -66,8 +69,8 @@ fn scan(registry: &Registry) -> Vec<Event> {
     let mut events: Vec<Event> = scan
         .entries
         .into_iter()
-        .map(|entry| Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry) })
+        .map(|entry| Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry), looked })
         .collect();
-    events.push(Event::Scanned { present, oddities });
+    events.push(Event::Scanned { present, oddities, looked });
     events
 }

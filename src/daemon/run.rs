@@ -94,6 +94,8 @@ struct Loop {
     reader: JoinHandle<()>,
     journals: Journals,
     observers: Observers,
+    /// When each record was read last: what was looked for before that says nothing.
+    read_at: HashMap<AgentId, Instant>,
     scanned: bool,
     settled: bool,
     /// Commands answered once the snapshot that shows them is published.
@@ -130,6 +132,7 @@ impl Loop {
             reader,
             journals: Journals::new(watch),
             observers,
+            read_at: HashMap::new(),
             scanned: false,
             settled: false,
             accepted: Vec::new(),
@@ -139,7 +142,7 @@ impl Loop {
 
     fn take(&mut self, event: Event, now: Timestamp) {
         match event {
-            Event::Read { entry, manifest } => {
+            Event::Read { entry, manifest, looked } => {
                 let id = entry.record.id.clone();
                 let record = entry.record.clone();
                 let events = self.journals.meet(&record);
@@ -147,11 +150,16 @@ impl Loop {
                 self.learn(fact, now);
                 self.learn(Fact::Journal(id.clone(), events), now);
                 self.observers.reconcile(&id, &self.world, now);
+                self.read_at.insert(id, looked);
             }
-            Event::Missing(id) => self.lose(&id, now),
-            Event::Scanned { present, oddities } => {
-                let lost: Vec<AgentId> =
-                    self.world.agents.keys().filter(|id| !present.contains(*id)).cloned().collect();
+            Event::Missing { agent, looked } => {
+                if self.is_older(&agent, looked) {
+                    self.lose(&agent, now);
+                }
+            }
+            Event::Scanned { present, oddities, looked } => {
+                let absent = self.world.agents.keys().filter(|id| !present.contains(*id) && self.is_older(id, looked));
+                let lost: Vec<AgentId> = absent.cloned().collect();
                 for id in lost {
                     self.lose(&id, now);
                 }
@@ -277,7 +285,12 @@ impl Loop {
         let _ = self.changes.try_send(change);
     }
 
+    fn is_older(&self, id: &AgentId, looked: Instant) -> bool {
+        self.read_at.get(id).is_none_or(|read| *read <= looked)
+    }
+
     fn lose(&mut self, id: &AgentId, now: Timestamp) {
+        self.read_at.remove(id);
         self.observers.forget(id);
         self.last_refusal.remove(id);
         self.journals.forget(id);

@@ -263,14 +263,14 @@ impl World {
         let Some(agent) = self.agents.get_mut(id) else { return Vec::new() };
         change(agent);
         agent.changed = true;
-        if !agent.is_live(now) {
+        // Before the first look there is no verdict, and the first is where we came in, not a change.
+        if !agent.is_live(now) || matches!(agent.terminal, Terminal::Unseen) {
             agent.noted_status = None;
             return Vec::new();
         }
         let (status, why) = (agent.tracker.status(), agent.tracker.why().to_owned());
         let before = agent.noted_status.replace(status);
         match before {
-            // The first verdict is where we came in, not a change.
             None => Vec::new(),
             Some(from) if from != status => {
                 vec![(id.clone(), Actor::Observed, EventKind::Status { from, to: status, why })]

@@ -11,10 +11,10 @@ use crate::port::Until;
 use crate::process;
 use crate::tree::{self, Entry, Node};
 use fuser::{
-    BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
-    LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyPoll, ReplyWrite, Request, TimeOrNow,
-    WriteFlags,
+    AccessFlags, BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate,
+    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyPoll, ReplyWrite, Request,
+    TimeOrNow, WriteFlags,
 };
 use std::ffi::OsStr;
 use std::io;
@@ -102,6 +102,17 @@ impl Filesystem for TreeFs {
         match Node::from_ino(ino.0).and_then(|node| tree::target(&self.stat.port.snapshot(), node)) {
             Some(target) => reply.data(std::os::unix::ffi::OsStrExt::as_bytes(target.as_os_str())),
             None => reply.error(Errno::ENOENT),
+        }
+    }
+
+    /// access(2), for `test -w` and the like. Nobody but the owner gets this far: other
+    /// users are kept out by the mount, which is without allow_other.
+    fn access(&self, _request: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
+        tracing::trace!(op = "access");
+        match self.stat.find(&self.stat.port.snapshot(), ino) {
+            Ok((_, attr)) if mask.bits() & !i32::from(attr.perm >> 6) & 0o7 == 0 => reply.ok(),
+            Ok(_) => reply.error(Errno::EACCES),
+            Err(error) => reply.error(error),
         }
     }
 

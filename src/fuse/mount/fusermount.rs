@@ -21,7 +21,7 @@ const PROGRAM: &str = "fusermount3";
 const USUAL_PLACES: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 
 /// The same mount as root makes, in fusermount3's words.
-const OPTIONS: &str = "fsname=troop,subtype=troop,nosuid,nodev,noatime,default_permissions";
+const OPTIONS: &str = "fsname=troop,subtype=troop,nosuid,nodev,noatime";
 
 /// How long fusermount3 may take for what it is asked.
 const LIMIT: Duration = Duration::from_secs(10);

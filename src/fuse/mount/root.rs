@@ -43,12 +43,8 @@ pub(super) fn open_device() -> Result<File> {
 pub(super) fn mount(path: &Path, directory: &File) -> Result<OwnedFd> {
     let device = open_device()?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOATIME;
-    let data = format!(
-        "fd={},rootmode=40000,user_id={},group_id={},default_permissions",
-        device.as_raw_fd(),
-        Uid::effective(),
-        Gid::effective()
-    );
+    let data =
+        format!("fd={},rootmode=40000,user_id={},group_id={}", device.as_raw_fd(), Uid::effective(), Gid::effective());
     // By descriptor: the directory that was checked, whatever has the name by now.
     let target = format!("/proc/self/fd/{}", directory.as_raw_fd());
     nix::mount::mount(Some(SOURCE), target.as_str(), Some(FS_TYPE), flags, Some(data.as_str())).map_err(|e| {
