@@ -107,7 +107,8 @@ impl Loop {
     fn new(settings: Settings, hub: Hub, events: mpsc::Sender<Event>) -> Self {
         let (tools, _) = Tools::with_overrides(&settings.tool_overrides);
         let world = World::new(tools, settings.default_tool.clone(), settings.default_cwd.clone());
-        let (settings, registry) = (Arc::new(settings.clone()), Arc::new(Registry::new(settings.roots)));
+        let registry = Arc::new(Registry::new(settings.roots.clone()));
+        let settings = Arc::new(settings);
         let observers = Observers::new(settings.clone(), events.clone());
         let hands = Hands { settings: settings.clone(), registry: registry.clone(), events: events.clone() };
         let (changes, changed) = mpsc::channel(MAX_CHANGES);

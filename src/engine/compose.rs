@@ -19,7 +19,7 @@ impl World {
         self.dirty = false;
         let names = dir_names(self, now);
         let mut snapshot = Snapshot {
-            tools: self.tools.iter().map(|tool| (tool.name.as_str().into(), tool.text.clone())).collect(),
+            tools: self.tool_files.clone(),
             refusal: self.refusal.clone(),
             oddities: self.oddities,
             settled: self.settled,

@@ -109,6 +109,8 @@ pub struct World {
     pub default_tool: String,
     /// Where a launch works that names no directory.
     pub default_cwd: PathBuf,
+    /// What the tree shows of the tools; they stay as they are while the world lasts.
+    pub(super) tool_files: Arc<[(Arc<str>, Arc<str>)]>,
     pub(super) refusal: Arc<str>,
     pub(super) oddities: Oddities,
     pub(super) settled: bool,
@@ -122,6 +124,7 @@ impl World {
     pub fn new(tools: Tools, default_tool: String, default_cwd: PathBuf) -> Self {
         Self {
             agents: BTreeMap::new(),
+            tool_files: tools.iter().map(|tool| (tool.name.as_str().into(), tool.text.clone())).collect(),
             tools,
             default_tool,
             default_cwd,
