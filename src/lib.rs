@@ -13,6 +13,7 @@ pub mod fuse;
 pub mod model;
 pub mod port;
 pub mod process;
+pub mod replay;
 pub mod stand_in;
 pub mod store;
 pub mod tmux;

@@ -92,6 +92,26 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say why an agent's status is what it is
+    Explain {
+        /// The agent's name or id
+        #[arg(required_unless_present = "screen")]
+        name: Option<String>,
+        /// Read a saved screen instead, as tmux capture-pane -p -e writes it
+        #[arg(long, value_name = "FILE", requires = "tool", conflicts_with = "name")]
+        screen: Option<PathBuf>,
+        /// With --screen: whose rules to use
+        #[arg(long, value_name = "TOOL", requires = "screen")]
+        tool: Option<String>,
+        /// With --screen: the title the program had set
+        #[arg(long, requires = "screen", default_value = "")]
+        title: String,
+        /// With --screen: tool definitions from this directory in place of ~/.config/troop/tools
+        #[arg(long, value_name = "DIR", requires = "screen")]
+        tools: Option<PathBuf>,
+    },
+    /// Play a recording of a terminal through the tracker
+    Replay(Replay),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -142,4 +162,34 @@ pub(super) struct Launch {
     /// The command in place of the tool's own
     #[arg(last = true, value_name = "ARGV")]
     pub(super) argv: Vec<String>,
+}
+
+/// What a recording is.
+const RECORDING_HELP: &str = "\
+A recording has one JSON object a line: i (its number), t (seconds), meta (the pane's facts: title,
+cx, cy, cmd, dead, w, h), esc (the rows as tmux capture-pane -p -e gives them); or same, when
+nothing has changed. Nothing else is looked at, and the clock is the recording's own.
+--score compares with FILE's truth (NAME.truth.json beside NAME.jsonl) and prints a table.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = RECORDING_HELP)]
+pub(super) struct Replay {
+    /// Recordings; with --score directories of them too
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// Whose rules to use [default: the name of the recording's directory]
+    #[arg(long, value_name = "TOOL")]
+    pub(super) tool: Option<String>,
+    /// As JSON also on a terminal: one object a frame, or the whole score
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Compare with the truth beside each recording
+    #[arg(long)]
+    pub(super) score: bool,
+    /// With --score, list the first frame of every stretch that was wrong
+    #[arg(long, requires = "score")]
+    pub(super) wrong: bool,
+    /// Tool definitions from this directory in place of ~/.config/troop/tools
+    #[arg(long, value_name = "DIR")]
+    pub(super) tools: Option<PathBuf>,
 }

@@ -6,8 +6,8 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Actor, AgentId, AgentView, Status};
 use crate::store::{Registry, Roots};
 use crate::tmux::Socket;
-use crate::tool::STAND_IN;
-use std::path::PathBuf;
+use crate::tool::{STAND_IN, Tools};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,6 +86,16 @@ impl Context {
 /// Whether a status can be told by looking, without waiting.
 pub(super) fn is_settled(status: Status) -> bool {
     !matches!(status, Status::Starting | Status::Unknown)
+}
+
+/// The tool definitions in force, with those of `dir` or else the user's; what is wrong with one is told.
+pub(super) fn tools(dir: Option<&Path>) -> Tools {
+    let (overrides, unread) = tool_overrides(dir.unwrap_or(&config_dir().join("tools")));
+    let (tools, errors) = Tools::with_overrides(&overrides);
+    for error in unread.iter().chain(&errors) {
+        super::say(&format!("troop: {error}"));
+    }
+    tools
 }
 
 /// Who runs the command.

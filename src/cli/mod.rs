@@ -6,8 +6,10 @@ mod args;
 mod context;
 mod doctor;
 mod exit;
+mod explain;
 mod list;
 mod mount;
+mod replay;
 mod signals;
 
 use crate::error::{Error, Kind, Result};
@@ -37,6 +39,11 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
         Command::Interrupt { name } => agents::interrupt(common, &name),
         Command::Stop { names, force } => agents::stop(common, &names, force),
         Command::Retire { names } => agents::retire(common, &names),
+        Command::Explain { name: Some(name), .. } => explain::agent(common, &name),
+        Command::Explain { screen, tool, title, tools, .. } => {
+            explain::screen(&screen.unwrap_or_default(), &tool.unwrap_or_default(), &title, tools.as_deref())
+        }
+        Command::Replay(options) => replay::run(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "troop", &mut std::io::stdout());
             Ok(())

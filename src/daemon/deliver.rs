@@ -10,7 +10,7 @@ use crate::store::AgentLock;
 use crate::store::lock::our_directory;
 use crate::tmux::Key;
 use crate::tool::Shows;
-use crate::tracker::{Liveness, read};
+use crate::tracker::{Liveness, Reading, read};
 use jiff::Timestamp;
 use std::io::Write;
 use std::time::Duration;
@@ -61,14 +61,13 @@ impl Hands {
         limit: Duration,
         wanted: impl Fn(Option<Shows>) -> bool,
     ) -> Result<bool> {
-        if target.tool.rules.is_empty() {
+        if !target.tool.has_rules() {
             return Ok(true);
         }
         let deadline = tokio::time::Instant::now() + limit;
         loop {
-            let look = look(&link.client, &link.pane).await?;
-            let reading = read(&target.tool, &Terminal::Seen(Box::new(look)));
-            if !matches!(reading.liveness, Liveness::Alive) || wanted(reading.matched.map(|(shows, _)| shows)) {
+            let reading = reading(target, look(&link.client, &link.pane).await?);
+            if !matches!(reading.liveness, Liveness::Alive) || wanted(shows(&reading)) {
                 return Ok(true);
             }
             if tokio::time::Instant::now() >= deadline {
@@ -93,8 +92,7 @@ impl Hands {
         let (link, _lock) = self.take_keyboard(target).await?;
         let look = look(&link.client, &link.pane).await?;
         alive(target, &look)?;
-        let reading = read(&target.tool, &Terminal::Seen(Box::new(look)));
-        if let Some((Shows::Ready | Shows::Draft, _)) = reading.matched {
+        if shows(&reading(target, look)).is_some_and(Shows::is_idle) {
             return Err(Error::new(
                 Kind::Busy,
                 format!("{} is not working, so there is nothing to interrupt", target.name),
@@ -138,29 +136,37 @@ impl Hands {
                 "input to the pane of {name} is switched off; switch it on with tmux select-pane -e"
             ));
         }
-        let reading = read(&target.tool, &Terminal::Seen(Box::new(look.clone())));
-        match reading.matched {
-            Some((Shows::Ready, _)) => Ok(()),
-            Some((Shows::Draft, _)) => {
+        let reading = reading(target, look.clone());
+        match shows(&reading) {
+            Some(Shows::Ready) => Ok(()),
+            Some(shows) if shows.is_draft() => {
                 refuse(format!("{name} has unsent text in its composer; send or clear it first"))
             }
-            Some((Shows::Active, _)) => refuse(format!("{name} has begun to work; wait until its status is ready")),
-            Some((Shows::Blocked, _)) => {
+            Some(Shows::Active) => refuse(format!("{name} has begun to work; wait until its status is ready")),
+            Some(shows) if shows.is_blocked() => {
                 refuse(format!("{name} is asking a question; answer it first (see its screen)"))
             }
-            Some((Shows::Starting, _)) => refuse(format!("{name} is still starting; wait until its status is ready")),
-            None if reading.has_rules => {
-                refuse(format!("the screen of {name} does not show a composer; look at its screen"))
-            }
-            None => Ok(()),
+            Some(Shows::Starting) => refuse(format!("{name} is still starting; wait until its status is ready")),
+            None if !reading.has_rules => Ok(()),
+            _ => refuse(format!("the screen of {name} does not show a composer; look at its screen")),
         }
     }
+}
+
+/// One look, read with the agent's tool.
+fn reading(target: &Target, look: Look) -> Reading {
+    read(&target.tool, None, &Terminal::Seen(Box::new(look)))
+}
+
+/// What decides of one look by itself.
+fn shows(reading: &Reading) -> Option<Shows> {
+    reading.posture(false).map(|found| found.shows)
 }
 
 /// Whether the agent's program is there and owns the keyboard.
 fn alive(target: &Target, look: &Look) -> Result<()> {
     let gone = |why: &str| Err(Error::new(Kind::Gone, format!("nothing was typed to {}: {why}", target.name)));
-    match read(&target.tool, &Terminal::Seen(Box::new(look.clone()))).liveness {
+    match reading(target, look.clone()).liveness {
         Liveness::Alive => Ok(()),
         Liveness::Dead(why) | Liveness::Ended(why) | Liveness::Behind(why) | Liveness::Failed(why) => gone(&why),
         Liveness::NoSession | Liveness::Unseen => gone("its session is gone"),

@@ -83,7 +83,7 @@ const MAX_DIR_NAME: usize = 200;
 
 impl Agent {
     fn compose(&self, dir_name: Arc<str>, listing: Listing, now: Timestamp) -> AgentView {
-        let tracked = match listing {
+        let mut tracked = match listing {
             Listing::Live => self.tracker.tracked(&self.tool.name, now),
             Listing::Stopped => stopped(&self.record.lifecycle, now),
         };
@@ -95,6 +95,7 @@ impl Agent {
             slot: self.slot,
             dir_name,
             id: self.record.id.clone(),
+            evidence: Arc::new(std::mem::take(&mut tracked.evidence)),
             state: Arc::new(self.live_state(tracked)),
             screen,
             scrollback: self.scrollback.clone(),
@@ -142,6 +143,7 @@ impl Agent {
             surface: tracked.surface,
             turn: tracked.turn,
             last_turn: tracked.last_turn,
+            chat_context: tracked.chat_context,
             stability: tracked.stability,
             recent_transitions: tracked.recent_transitions,
             sources: tracked.sources,
@@ -162,6 +164,8 @@ fn stopped(lifecycle: &crate::model::Lifecycle, now: Timestamp) -> Tracked {
         surface: Surface::default(),
         turn: Turn::default(),
         last_turn: LastTurn::default(),
+        chat_context: crate::model::live::ChatContext::default(),
+        evidence: crate::model::Evidence::default(),
         stability: Stability { stable: true, stable_since_utc: lifecycle.stopped_at.filter(|at| *at <= now) },
         recent_transitions: Vec::new(),
         sources: vec![crate::model::live::Source {

@@ -286,7 +286,9 @@ impl World {
 impl Agent {
     fn look(&mut self, terminal: Terminal, now: Timestamp) {
         let before = self.screen();
-        self.tracker.observe(&self.tool, &terminal, &before, now);
+        let words = self.manifest.as_ref().ok().and_then(|manifest| manifest.tool_version.as_deref());
+        let version = words.and_then(crate::tool::version);
+        self.tracker.observe(&self.tool, version.as_ref(), &terminal, &before, now);
         // What a program showed last stays readable after its session is gone.
         if !matches!((&terminal, &self.terminal), (Terminal::NoSession, Terminal::Seen(_))) {
             self.terminal = terminal;

@@ -243,6 +243,18 @@ words! {
     }
 }
 
+words! {
+    /// Whether the program's conversation is whole.
+    ChatContext {
+        /// It is.
+        Current,
+        /// The program says that it has lost some.
+        Degraded,
+        /// Cannot be told.
+        #[default] Unknown,
+    }
+}
+
 /// Everything known about an agent at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LiveState {
@@ -269,6 +281,8 @@ pub struct LiveState {
     pub turn: Turn,
     /// The last turn that ended.
     pub last_turn: LastTurn,
+    /// Whether its conversation is whole.
+    pub chat_context: ChatContext,
     /// For how long nothing has changed.
     pub stability: Stability,
     /// The newest changes, oldest first, at most [`RECENT_TRANSITIONS`].
@@ -426,7 +440,7 @@ pub struct Transition {
     pub status: Status,
 }
 
-/// One piece of evidence and what it says.
+/// One piece of evidence and what it says; the first of them decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
     /// `record`, `tmux`, `process`, `title`, `screen`, `delivery`.

@@ -2,15 +2,21 @@
 //! without files, tmux or clocks.
 
 pub mod event;
+pub mod evidence;
 pub mod live;
 pub mod name;
 pub mod pane;
 pub mod record;
+pub mod screen;
 pub mod snapshot;
+pub mod style;
 
 pub use event::{Actor, Event, EventKind};
+pub use evidence::{Choice, Clue, Evidence, Question};
 pub use live::{LiveState, Status};
 pub use name::{AgentId, AgentName};
-pub use pane::{Look, Pane, PaneId, Process, Programs, Screen, Terminal};
+pub use pane::{Look, Pane, PaneId, Process, Programs, Terminal};
 pub use record::{Lifecycle, LifecycleState, Manifest, Record};
+pub use screen::Screen;
 pub use snapshot::{AgentView, Listing, Snapshot};
+pub use style::{Style, Styles};

@@ -1,6 +1,6 @@
 //! What one look at an agent's terminal shows.
 
-use std::sync::Arc;
+use super::screen::Screen;
 
 /// A tmux pane id, `%7`: never reused while its server lives.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,15 +55,6 @@ pub struct Pane {
     pub command: String,
     /// Lines that have scrolled off the top.
     pub history: u32,
-}
-
-/// The visible terminal, once with escapes and once as plain rows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Screen {
-    /// Rows joined by `\n`, with SGR escapes, ending in `\n`.
-    pub ansi: Arc<str>,
-    /// The same without any control character, rows right-trimmed, trailing empty rows dropped.
-    pub text: Arc<str>,
 }
 
 /// One process as /proc shows it.

@@ -1,10 +1,11 @@
 //! What the daemon publishes and every reader sees: all agents at one moment.
 
 use super::event::Event;
+use super::evidence::Evidence;
 use super::live::{LiveState, Status, Tristate};
 use super::name::AgentId;
-use super::pane::Screen;
 use super::record::Backend;
+use super::screen::Screen;
 use crate::error::{Error, Kind, Result};
 use jiff::Timestamp;
 use parking_lot::RwLock;
@@ -93,6 +94,8 @@ pub struct AgentView {
     pub id: AgentId,
     /// Its state.
     pub state: Arc<LiveState>,
+    /// What its status rests on, and what it asks.
+    pub evidence: Arc<Evidence>,
     /// Its screen.
     pub screen: Arc<Screen>,
     /// What has scrolled off the screen, plain; without the screen itself.

@@ -74,7 +74,7 @@ impl Client {
             if rows.truncated || rows.lines().count() != rows_expected {
                 continue;
             }
-            return Ok(screen(rows.body()).text.to_string());
+            return Ok(Screen::parse(rows.body()).text.to_string());
         }
         Err(unreadable(pane))
     }
@@ -106,7 +106,7 @@ fn parse_frame(pane: &PaneId, replies: &[Reply]) -> Result<Option<Frame>> {
     let Some([facts, rows]) = pair(pane, replies)? else { return Ok(None) };
     let Some(facts) = parse_pane(&facts.text()).filter(|facts| facts.id == *pane) else { return Ok(None) };
     let whole = !rows.truncated && rows.lines().count() == usize::from(facts.size.1);
-    Ok(whole.then(|| Frame { pane: facts, screen: screen(rows.body()) }))
+    Ok(whole.then(|| Frame { pane: facts, screen: Screen::parse(rows.body()) }))
 }
 
 fn parse_pane(text: &str) -> Option<Pane> {
@@ -156,95 +156,6 @@ fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// The screen from the rows that `capture-pane -e` gives.
-fn screen(rows: &[u8]) -> Screen {
-    let ansi = clean(&String::from_utf8_lossy(rows));
-    let mut text = String::with_capacity(ansi.len());
-    for row in strip_ansi_escapes::strip_str(&ansi).split('\n') {
-        text.push_str(row.trim_end());
-        text.push('\n');
-    }
-    let end = text.trim_end_matches('\n').len();
-    text.truncate(if end == 0 { 0 } else { end + 1 });
-    Screen { ansi: ansi.into(), text: text.into() }
-}
-
-/// Rows with SGR escapes and nothing else that a terminal would obey.
-///
-/// `capture-pane -e` also writes SO and SI around line-drawing characters, which
-/// mean nothing without the program's choice of character sets: they become the
-/// Unicode characters they stand for.
-fn clean(rows: &str) -> String {
-    const SHIFT_OUT: char = '\u{e}';
-    const SHIFT_IN: char = '\u{f}';
-    let mut cleaned = String::with_capacity(rows.len());
-    let mut drawing = false;
-    let mut rest = rows;
-    while let Some(c) = rest.chars().next() {
-        if let Some(sgr) = sgr(rest) {
-            cleaned.push_str(sgr);
-            rest = &rest[sgr.len()..];
-            continue;
-        }
-        rest = &rest[c.len_utf8()..];
-        match c {
-            SHIFT_OUT => drawing = true,
-            SHIFT_IN => drawing = false,
-            '\n' => cleaned.push(c),
-            c if c.is_control() => {}
-            c if drawing => cleaned.push(line_drawing(c)),
-            c => cleaned.push(c),
-        }
-    }
-    cleaned
-}
-
-/// The SGR escape that `text` begins with: `ESC [`, digits, `;` or `:`, `m`.
-fn sgr(text: &str) -> Option<&str> {
-    let parameters = text.strip_prefix("\u{1b}[")?;
-    let after = parameters.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';' || c == ':');
-    let after = after.strip_prefix('m')?;
-    Some(&text[..text.len() - after.len()])
-}
-
-/// What a character of DEC's special graphics set looks like (VT100 user guide,
-/// table 3-9; the arrows and blocks as in terminfo's `acsc`).
-fn line_drawing(c: char) -> char {
-    match c {
-        '`' => '◆',
-        'a' => '▒',
-        'f' => '°',
-        'g' => '±',
-        'j' => '┘',
-        'k' => '┐',
-        'l' => '┌',
-        'm' => '└',
-        'n' => '┼',
-        'o' => '⎺',
-        'p' => '⎻',
-        'q' => '─',
-        'r' => '⎼',
-        's' => '⎽',
-        't' => '├',
-        'u' => '┤',
-        'v' => '┴',
-        'w' => '┬',
-        'x' => '│',
-        'y' => '≤',
-        'z' => '≥',
-        '{' => 'π',
-        '|' => '≠',
-        '}' => '£',
-        '~' => '·',
-        '+' => '→',
-        ',' => '←',
-        '-' => '↑',
-        '.' => '↓',
-        '0' => '█',
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,22 +185,7 @@ mod tests {
         assert_eq!(died("0", "15"), (None, Some(15)));
     }
 
-    #[test]
-    fn only_colours_stay_in_a_screen() {
-        let rows = "\u{e}qx\u{f}q \u{1b}[1;31mred\u{1b}[0m\u{1b}]0;t\u{7}\u{1b}[2J\u{9b}\t  \n\n x \n\n\n";
-        let screen = screen(rows.as_bytes());
-        assert_eq!(&*screen.ansi, "─│q \u{1b}[1;31mred\u{1b}[0m]0;t[2J  \n\n x \n\n\n");
-        assert_eq!(&*screen.text, "─│q red]0;t[2J\n\n x\n");
-        assert_eq!(&*super::screen(b"\n\n").text, "");
-    }
-
     proptest::proptest! {
-        #[test]
-        fn any_bytes_are_a_screen_without_controls(bytes: Vec<u8>) {
-            let screen = screen(&bytes);
-            proptest::prop_assert!(!screen.text.chars().any(|c| c.is_control() && c != '\n'));
-        }
-
         #[test]
         fn any_text_is_facts_or_not(text: String) {
             let _ = parse_pane(&text);

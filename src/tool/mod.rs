@@ -2,12 +2,22 @@
 //! it and recognise it. The shipped definitions are `src/tool/*.toml`; a file of
 //! the same name in `~/.config/troop/tools/` takes the place of one.
 
+mod file;
+mod question;
+mod read;
+mod region;
 mod rule;
+mod style;
+mod version;
 
-pub use rule::{Region, Rule, Shows};
+pub use read::Found;
+pub use region::{Region, Sight};
+pub use rule::{Rule, Shows};
+pub use version::version;
 
 use crate::error::{Error, Kind, Result};
-use serde::Deserialize;
+use file::File;
+use rule::Condition;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,12 +39,22 @@ const SHIPPED: &[(&str, &str)] = &[
 
 /// The longest wait between a paste and its submit key that a definition may ask for.
 const MAX_SETTLE: Duration = Duration::from_secs(10);
+/// How long a composer has to be there before it counts as ready, in milliseconds, unless a definition says otherwise.
+const READY_SETTLE_MS: u64 = 250;
+/// How long a screen has to be still before a program that has just been started counts as ready, in milliseconds,
+/// unless a definition says otherwise: programs paint their composer before they read the keyboard, and load on.
+const START_SETTLE_MS: u64 = 2000;
+/// How long a screen that says active may stand still before that counts as stale, in milliseconds, unless a
+/// definition says otherwise: programs animate something while they work, and one that hangs does not.
+const ACTIVE_STALE_MS: u64 = 30_000;
 
 /// One agent program.
 #[derive(Debug, Clone)]
 pub struct Tool {
     /// What records call it.
     pub name: String,
+    /// What else it is called.
+    pub aliases: Vec<String>,
     /// One line for people.
     pub summary: String,
     /// The command that starts it; `{troop}` is the running program's own path.
@@ -58,8 +78,20 @@ pub struct Tool {
     pub resume_exact: Vec<String>,
     /// Arguments that print its version.
     pub version_args: Vec<String>,
+    /// The releases its rules were tuned on, when the definition says so.
+    pub tuned: Option<semver::VersionReq>,
     /// How its state is read off its title and screen, highest priority first.
     pub rules: Vec<Rule>,
+    /// How long its composer has to be there before it counts as ready.
+    pub ready_settle: Duration,
+    /// How long its screen has to be still before it counts as ready for the first time.
+    pub start_settle: Duration,
+    /// How long a screen that says active may stand still before that counts as stale.
+    pub stale_after: Duration,
+    regions: Vec<(String, Condition)>,
+    question: question::Reader,
+    /// What is asked when none of the rules matches: the rules of [`GENERIC`].
+    last_resort: Option<Arc<Tool>>,
     /// The definition as it was written.
     pub text: Arc<str>,
 }
@@ -83,10 +115,31 @@ impl Tool {
                 MAX_SETTLE.as_millis()
             )));
         }
+        let ready_settle = Duration::from_millis(file.ready.settle_ms.unwrap_or(READY_SETTLE_MS));
+        let start_settle = Duration::from_millis(file.ready.start_ms.unwrap_or(START_SETTLE_MS));
+        if ready_settle.max(start_settle) > MAX_SETTLE {
+            return Err(wrong(format!(
+                "lets ready settle for {} ms; {} ms is the limit",
+                ready_settle.max(start_settle).as_millis(),
+                MAX_SETTLE.as_millis()
+            )));
+        }
+        let stale_after = Duration::from_millis(file.active.stale_ms.unwrap_or(ACTIVE_STALE_MS));
+        if let Some(name) = file.regions.keys().find(|name| !region::is_name(name)) {
+            return Err(wrong(format!("names a region {name:?}; use small letters and '-'")));
+        }
+        let used = file.rule.iter().flat_map(Rule::conditions).filter_map(|condition| condition.region.name());
+        let question = question::Reader::new(file.question).map_err(&wrong)?;
+        if let Some(name) = used.chain(question.region_name()).find(|name| !file.regions.contains_key(*name)) {
+            return Err(wrong(format!("looks at a region {name:?} that [regions] does not have")));
+        }
         let mut rules = file.rule;
         rules.sort_by_key(|rule| std::cmp::Reverse(rule.priority));
+        let regions =
+            file.regions.into_iter().map(|(name, pattern)| (name, Condition::new(Region::Screen, pattern))).collect();
         Ok(Self {
             name: file.name,
+            aliases: file.aliases,
             summary: file.summary,
             command: file.start.command,
             inherit_env: file.start.inherit_env,
@@ -99,9 +152,27 @@ impl Tool {
             resume_last: file.resume.last,
             resume_exact: file.resume.exact,
             version_args: file.version.args,
+            tuned: file.version.tuned,
             rules,
+            ready_settle,
+            start_settle,
+            stale_after,
+            regions,
+            question,
+            last_resort: None,
             text: text.into(),
         })
+    }
+
+    /// Says which of its patterns is wrong, if one is. Shipped definitions are checked by a test instead,
+    /// because compiling every pattern takes longer than a command.
+    fn check(&self, origin: &str) -> Result<()> {
+        for (name, pattern) in &self.regions {
+            pattern.check().map_err(|why| {
+                Error::new(Kind::Malformed, format!("the tool definition {origin} has, in region {name:?}, {why}"))
+            })?;
+        }
+        self.rules.iter().try_for_each(|rule| rule.check(origin))
     }
 
     /// How long to wait after pasting `bytes` before the submit key: per tool,
@@ -140,7 +211,7 @@ impl Tools {
         {
             let parsed = Tool::parse(&text, &origin).and_then(|tool| {
                 if theirs {
-                    tool.rules.iter().try_for_each(|rule| rule.check(&origin))?;
+                    tool.check(&origin)?;
                 }
                 Ok(tool)
             });
@@ -149,17 +220,21 @@ impl Tools {
                 Err(error) => errors.push(error),
             }
         }
+        let generic = tools[GENERIC].clone();
+        for tool in tools.values_mut().filter(|tool| tool.has_rules()) {
+            Arc::make_mut(tool).last_resort = Some(generic.clone());
+        }
         (Self(tools), errors)
     }
 
     /// The definition of `name`.
     pub fn get(&self, name: &str) -> Option<&Arc<Tool>> {
-        self.0.get(name)
+        self.0.get(name).or_else(|| self.iter().find(|tool| tool.aliases.iter().any(|alias| alias == name)))
     }
 
     /// The definition of `name`, or the one that stands for every other program.
     pub fn get_or_generic(&self, name: &str) -> &Arc<Tool> {
-        self.0.get(name).unwrap_or_else(|| &self.0[GENERIC])
+        self.get(name).unwrap_or_else(|| &self.0[GENERIC])
     }
 
     /// All of them, by name.
@@ -176,78 +251,6 @@ fn is_token(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: String,
-    summary: String,
-    start: Start,
-    #[serde(default)]
-    home: Option<Home>,
-    #[serde(default)]
-    process: Process,
-    submit: Submit,
-    interrupt: Interrupt,
-    #[serde(default)]
-    resume: Resume,
-    #[serde(default)]
-    version: Version,
-    #[serde(default)]
-    rule: Vec<Rule>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Start {
-    command: Vec<String>,
-    #[serde(default)]
-    inherit_env: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Home {
-    env: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct Process {
-    #[serde(default)]
-    names: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Submit {
-    key: String,
-    settle_ms: u64,
-    #[serde(default)]
-    settle_ms_per_kib: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Interrupt {
-    key: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct Resume {
-    #[serde(default)]
-    last: Vec<String>,
-    #[serde(default)]
-    exact: Vec<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct Version {
-    #[serde(default)]
-    args: Vec<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,9 +261,7 @@ mod tests {
         assert!(errors.is_empty(), "{errors:?}");
         assert_eq!(tools.iter().count(), SHIPPED.len());
         for tool in tools.iter() {
-            for rule in &tool.rules {
-                rule.check(&tool.name).unwrap();
-            }
+            tool.check(&tool.name).unwrap();
         }
     }
 
@@ -279,7 +280,7 @@ mod tests {
         let text = "name='x'\nsummary=''\n[start]\ncommand=['x']\n[submit]\nkey='Enter'\nsettle_ms=1\n[interrupt]\nkey='Escape'\n\
                     [[rule]]\nid='bad'\nregion='title'\nmatch='('\nshows='ready'\npriority=1\n";
         let (_, errors) = Tools::with_overrides(&[("x.toml".to_owned(), text.to_owned())]);
-        assert!(errors[0].sentence().contains("rule \"bad\""), "{}", errors[0]);
+        assert!(errors[0].sentence().contains("in rule \"bad\", a wrong pattern"), "{}", errors[0]);
     }
 
     #[test]

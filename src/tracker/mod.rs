@@ -2,28 +2,41 @@
 //! rule that decided. Pure: the time is an argument, and whoever waits asks
 //! [`Tracker::deadline`] when to come back.
 //!
-//! Liveness comes first: without the program there is no turn and no surface.
-//! Any evidence may prove a turn active at once; ready has to hold for
-//! [`READY_SETTLE`]; when no rule matches, the last verdict lasts
-//! [`UNKNOWN_AFTER`] and then the state is unknown.
+//! How evidence is merged (docs/TRACKING.md):
+//!
+//! 1. Liveness comes first: without the program there is no turn and no surface.
+//! 2. Of all rules that match, title and screen alike, the highest priority decides. So any source
+//!    may prove a turn active, and a question is believed only while it is to be seen.
+//! 3. Ready has to hold for the tool's settle time, and for [`LONE_SETTLE`] when it has to be taken on
+//!    weaker evidence: the title could agree and does not, or the release is newer than the rules.
+//!    It is retracted by the first sign of work.
+//! 4. When no rule matches any more, the last verdict lasts [`UNKNOWN_AFTER`]; then the state is unknown.
+//! 5. Work on a screen that stands still for the tool's stale time is unknown as well.
 
+mod diff;
+mod judge;
 mod reading;
+mod turn;
 mod view;
 
 pub use reading::{Liveness, Reading, read};
 pub use view::Tracked;
 
-use crate::model::live::{LastTurn, Status, Transition, TurnResult, TurnSource};
+use crate::model::live::{LastTurn, Status, Transition, TurnSource};
 use crate::model::{Screen, Terminal};
-use crate::tool::{Shows, Tool};
+use crate::tool::{Found, Shows, Tool};
 use jiff::{SignedDuration, Timestamp};
+use semver::Version;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use turn::Submission;
 
-/// How long evidence of ready has to hold before it counts.
-pub const READY_SETTLE: SignedDuration = SignedDuration::from_millis(250);
+/// How long ready has to hold on weaker evidence. Houmao settles for 1 s, ccmanager for 1.5 s (`peers`, 5.7).
+pub const LONE_SETTLE: SignedDuration = SignedDuration::from_millis(1500);
 /// How long a verdict lasts when no rule matches any more.
 pub const UNKNOWN_AFTER: SignedDuration = SignedDuration::from_secs(2);
+/// For how long after its last change a screen counts as moving.
+pub const MOVING_FOR: SignedDuration = SignedDuration::from_millis(700);
 /// How long a launch may take before the agent counts as unknown, down or gone.
 pub const STARTING_LIMIT: SignedDuration = SignedDuration::from_secs(30);
 /// How long after the submit key a turn may take to show before the prompt counts as
@@ -31,6 +44,8 @@ pub const STARTING_LIMIT: SignedDuration = SignedDuration::from_secs(30);
 pub const NO_TURN_LIMIT: SignedDuration = SignedDuration::from_secs(2);
 /// How long the screen of a program without rules has to be still to count as ready.
 pub const QUIET_IS_READY: SignedDuration = SignedDuration::from_millis(1500);
+/// Work that goes on this soon after a turn ended is the same turn: its end is retracted.
+pub const RETRACT_WITHIN: SignedDuration = SignedDuration::from_millis(1500);
 /// How long the public state has to stay the same to count as stable (the reference, section 4.4).
 pub const STABLE_AFTER: SignedDuration = SignedDuration::from_secs(1);
 
@@ -39,10 +54,16 @@ pub const STABLE_AFTER: SignedDuration = SignedDuration::from_secs(1);
 pub struct Tracker {
     launched_at: Timestamp,
     seen_alive: bool,
+    /// It has been seen before it showed anything, and not been ready since.
+    coming_up: bool,
+    tool: Facts,
     reading: Reading,
     read_at: Option<Timestamp>,
+    /// When anything that the terminal shows last changed.
     screen_changed_at: Timestamp,
-    evidence: Option<Evidence>,
+    /// When the rows above the composer last changed, while the size stayed.
+    moved_at: Option<Timestamp>,
+    evidence: Option<Held>,
     submission: Option<Submission>,
     interrupted_at: Option<Timestamp>,
     turn: Option<TurnSource>,
@@ -56,19 +77,26 @@ pub struct Tracker {
     public: view::Public,
 }
 
-/// The newest match of a rule and since when its kind has held.
-#[derive(Debug, Clone)]
-struct Evidence {
-    shows: Shows,
-    rule: String,
-    since: Timestamp,
-    last: Timestamp,
+/// What the decisions over time need to know of the tool.
+#[derive(Debug, Clone, Copy, Default)]
+struct Facts {
+    ready_settle: SignedDuration,
+    start_settle: SignedDuration,
+    stale_after: SignedDuration,
+    /// Its title can say that it is ready.
+    titles_ready: bool,
+    /// It is newer than what its rules were tuned on.
+    untuned: bool,
 }
 
-/// A prompt of ours that has been accepted and whose turn has not been seen.
-#[derive(Debug, Clone, Copy)]
-struct Submission {
-    submitted_at: Option<Timestamp>,
+/// The newest rule that decided, and since when its kind has held.
+#[derive(Debug, Clone)]
+struct Held {
+    shows: Shows,
+    rule: String,
+    source: &'static str,
+    since: Timestamp,
+    last: Timestamp,
 }
 
 impl Tracker {
@@ -78,9 +106,12 @@ impl Tracker {
         let mut tracker = Self {
             launched_at,
             seen_alive: false,
+            coming_up: false,
+            tool: Facts::default(),
             reading: Reading::default(),
             read_at: None,
             screen_changed_at: now,
+            moved_at: None,
             evidence: None,
             submission: None,
             interrupted_at: None,
@@ -99,35 +130,49 @@ impl Tracker {
         tracker
     }
 
-    /// Takes in one look. `before` is the screen of the look before it.
-    pub fn observe(&mut self, tool: &Tool, terminal: &Terminal, before: &Screen, now: Timestamp) {
-        self.reading = read(tool, terminal);
+    /// Takes in one look. `before` is the screen of the look before it; `version` is the release that runs, if known.
+    pub fn observe(
+        &mut self,
+        tool: &Tool,
+        version: Option<&Version>,
+        terminal: &Terminal,
+        before: &Screen,
+        now: Timestamp,
+    ) {
+        let reading = read(tool, version, terminal);
+        self.tool = Facts {
+            ready_settle: SignedDuration::try_from(tool.ready_settle).unwrap_or(LONE_SETTLE),
+            start_settle: SignedDuration::try_from(tool.start_settle).unwrap_or(LONE_SETTLE),
+            stale_after: SignedDuration::try_from(tool.stale_after).unwrap_or(SignedDuration::MAX),
+            titles_ready: tool.titles_ready(),
+            untuned: tool.is_untuned(version),
+        };
         self.read_at = matches!(terminal, Terminal::Seen(_)).then_some(now).or(self.read_at);
-        if matches!(self.reading.liveness, Liveness::Alive) {
-            self.seen_alive = true;
+        let launching = now < self.launched_at + STARTING_LIMIT;
+        let alive = matches!(reading.liveness, Liveness::Alive);
+        // A program that shows something at the first look has been there for longer than we have.
+        let blank = reading.found.iter().all(|found| found.shows == Shows::Starting);
+        self.coming_up |= launching && !self.seen_alive && (!alive || blank);
+        self.seen_alive |= alive;
+        if let (Some(was), Some(is)) = (&self.reading.probe, &reading.probe)
+            && was.size == is.size
+            && was.body != is.body
+        {
+            self.moved_at = Some(now);
         }
         if let Terminal::Seen(look) = terminal
-            && look.screen.text != before.text
+            && (look.screen.text != before.text
+                || self.reading.probe.as_ref().is_none_or(|probe| probe.title != look.pane.title))
         {
             self.screen_changed_at = now;
         }
-        match &self.reading.matched {
-            Some((shows, rule)) => match &mut self.evidence {
-                Some(evidence) if same_kind(evidence.shows, *shows) => {
-                    (evidence.shows, evidence.last) = (*shows, now);
-                    evidence.rule.clone_from(rule);
-                }
-                _ => self.evidence = Some(Evidence { shows: *shows, rule: rule.clone(), since: now, last: now }),
-            },
-            None if !matches!(self.reading.liveness, Liveness::Alive) => self.evidence = None,
-            None => {}
-        }
+        self.reading = reading;
         self.tick(now);
     }
 
     /// A prompt was accepted: the state from before no longer counts as ready.
     pub fn accepted(&mut self, now: Timestamp) {
-        self.submission = Some(Submission { submitted_at: None });
+        self.submission = Some(Submission::default());
         self.tick(now);
     }
 
@@ -155,9 +200,11 @@ impl Tracker {
     /// Lets time pass.
     pub fn tick(&mut self, now: Timestamp) {
         self.ticked_at = now;
+        self.hold(now);
         self.settle_submission(now);
         let (status, why) = self.judge(now);
         self.follow_turn(status, now);
+        self.coming_up &= status == Status::Starting;
         if status != self.status {
             self.status = status;
             self.status_since = now;
@@ -165,7 +212,7 @@ impl Tracker {
         self.why = why;
         let public = self.public_now();
         if public != self.public {
-            let transition = view::transition(&self.public, &public, now);
+            let transition = diff::transition(&self.public, &public, now);
             if self.transitions.len() == crate::model::live::RECENT_TRANSITIONS {
                 self.transitions.pop_front();
             }
@@ -177,13 +224,18 @@ impl Tracker {
 
     /// When [`Tracker::tick`] would next say something new by itself.
     pub fn deadline(&self) -> Option<Timestamp> {
-        let evidence = self.evidence.as_ref();
+        let held = self.evidence.as_ref();
+        let moving = self.reading.found.iter().any(|found| found.moving);
         [
-            evidence.filter(|e| is_ready(e.shows)).map(|e| e.since + READY_SETTLE),
-            self.reading.matched.is_none().then(|| evidence.map(|e| e.last + UNKNOWN_AFTER)).flatten(),
+            held.filter(|held| held.shows.is_idle()).map(|held| self.ready_at(held)),
+            held.filter(|held| self.posture(self.ticked_at).is_none() && held.last + UNKNOWN_AFTER > self.ticked_at)
+                .map(|held| held.last + UNKNOWN_AFTER),
+            held.filter(|held| held.shows == Shows::Active)
+                .and_then(|_| self.screen_changed_at.checked_add(self.tool.stale_after).ok()),
+            self.moved_at.filter(|_| moving).map(|at| at + MOVING_FOR),
             (self.status == Status::Starting).then_some(self.launched_at + STARTING_LIMIT),
             self.submission.and_then(|s| s.submitted_at).map(|at| at + NO_TURN_LIMIT),
-            Some(self.screen_changed_at + QUIET_IS_READY),
+            (!self.reading.has_rules).then_some(self.screen_changed_at + QUIET_IS_READY),
             Some(self.public_since + STABLE_AFTER),
         ]
         .into_iter()
@@ -202,130 +254,49 @@ impl Tracker {
         &self.why
     }
 
+    /// The rule that decided last.
+    pub fn rule(&self) -> Option<&str> {
+        self.evidence.as_ref().map(|held| held.rule.as_str())
+    }
+
     /// Whether a prompt of ours is under way.
     pub fn has_submission(&self) -> bool {
         self.submission.is_some()
     }
 
-    /// Whether somebody's unsent text stands in the composer.
-    pub fn has_draft(&self) -> bool {
-        matches!(self.reading.matched, Some((Shows::Draft, _)))
+    /// What decides now of the last look.
+    fn posture(&self, now: Timestamp) -> Option<&Found> {
+        self.reading.posture(self.moved_at.is_some_and(|at| now < at + MOVING_FOR))
     }
 
-    fn judge(&self, now: Timestamp) -> (Status, String) {
-        let starting = now < self.launched_at + STARTING_LIMIT && !self.seen_alive;
-        let unless_starting = |status: Status, why: &str| {
-            if starting { (Status::Starting, format!("launched, {why}")) } else { (status, why.to_owned()) }
-        };
-        match &self.reading.liveness {
-            Liveness::Unseen => unless_starting(Status::Unknown, "not observed yet"),
-            Liveness::Failed(why) => (Status::Unknown, why.clone()),
-            Liveness::NoSession => unless_starting(Status::Gone, "no tmux session"),
-            Liveness::Dead(why) => (Status::Down, why.clone()),
-            Liveness::Ended(why) => unless_starting(Status::Down, why),
-            Liveness::Behind(why) => (Status::Unknown, why.clone()),
-            Liveness::Alive => self.judge_alive(now),
+    /// Brings the evidence up to date with the last look and the time.
+    fn hold(&mut self, now: Timestamp) {
+        if !matches!(self.reading.liveness, Liveness::Alive) {
+            self.evidence = None;
+            return;
         }
-    }
-
-    fn judge_alive(&self, now: Timestamp) -> (Status, String) {
-        let (status, why) = if self.reading.has_rules { self.judge_evidence(now) } else { self.judge_stillness(now) };
-        if self.submission.is_some() && !matches!(status, Status::Active | Status::Blocked) {
-            return (Status::Pending, "a prompt is being delivered".to_owned());
-        }
-        (status, why)
-    }
-
-    fn judge_evidence(&self, now: Timestamp) -> (Status, String) {
-        let launching = now < self.launched_at + STARTING_LIMIT;
-        let Some(evidence) = &self.evidence else {
-            let status = if launching { Status::Starting } else { Status::Unknown };
-            return (status, "no rule has matched the screen yet".to_owned());
-        };
-        if self.reading.matched.is_none() && now >= evidence.last + UNKNOWN_AFTER {
-            return (Status::Unknown, "no rule matches the screen".to_owned());
-        }
-        let why = format!("rule {}", evidence.rule);
-        match evidence.shows {
-            Shows::Active => (Status::Active, why),
-            Shows::Blocked => (Status::Blocked, why),
-            Shows::Starting => (if launching { Status::Starting } else { Status::Unknown }, why),
-            Shows::Ready | Shows::Draft if now >= evidence.since + READY_SETTLE => (Status::Ready, why),
-            // Not settled: the state from before stands, unless it was none.
-            Shows::Ready | Shows::Draft => match self.status {
-                Status::Active | Status::Blocked | Status::Ready | Status::Pending => (self.status, self.why.clone()),
-                _ if launching => (Status::Starting, why),
-                _ => (Status::Unknown, why),
-            },
-        }
-    }
-
-    fn judge_stillness(&self, now: Timestamp) -> (Status, String) {
-        if now >= self.screen_changed_at + QUIET_IS_READY {
-            (Status::Ready, "the screen is still; this program has no rules".to_owned())
-        } else {
-            (Status::Active, "the screen changes; this program has no rules".to_owned())
-        }
-    }
-
-    /// Ends a submission once its turn shows, once it would have, or with the program.
-    fn settle_submission(&mut self, now: Timestamp) {
-        let Some(submission) = self.submission else { return };
-        let over = match self.reading.liveness {
-            Liveness::Alive => match submission.submitted_at {
-                Some(at) => {
-                    let newer = self.read_at.is_some_and(|read| read >= at);
-                    let shown = matches!(&self.evidence, Some(e) if matches!(e.shows, Shows::Active | Shows::Blocked) && e.last >= at);
-                    let stirred = !self.reading.has_rules && self.screen_changed_at >= at;
-                    (newer && (shown || stirred)) || now >= at + NO_TURN_LIMIT
-                }
-                None => false,
-            },
-            Liveness::Behind(_) | Liveness::Failed(_) | Liveness::Unseen => false,
-            Liveness::NoSession | Liveness::Dead(_) | Liveness::Ended(_) => true,
-        };
-        if over {
-            self.submission = None;
-            if matches!(self.reading.liveness, Liveness::Alive) {
-                self.turn = Some(TurnSource::ExplicitInput);
+        let Some(found) = self.posture(now) else { return };
+        let (shows, rule, source) = (found.shows, found.rule.clone(), found.source);
+        match &mut self.evidence {
+            Some(held) if same_kind(held.shows, shows) => {
+                (held.shows, held.rule, held.source, held.last) = (shows, rule, source, now);
             }
+            held => *held = Some(Held { shows, rule, source, since: now, last: now }),
         }
     }
 
-    fn follow_turn(&mut self, status: Status, now: Timestamp) {
-        match status {
-            Status::Active | Status::Blocked => {
-                if self.turn.is_none() {
-                    self.turn = Some(TurnSource::SurfaceInference);
-                }
-                if self.status != status && status == Status::Active && self.status != Status::Blocked {
-                    self.interrupted_at = None;
-                    self.last_turn = LastTurn::default();
-                }
-            }
-            Status::Ready => {
-                if let Some(source) = self.turn.take() {
-                    let result = if self.interrupted_at.take().is_some() {
-                        TurnResult::Interrupted
-                    } else {
-                        TurnResult::Success
-                    };
-                    self.last_turn = LastTurn { result, source, updated_at_utc: Some(now) };
-                }
-            }
-            Status::Down | Status::Gone => self.turn = None,
-            Status::Starting | Status::Pending | Status::Unknown => {}
-        }
+    /// When a composer that has been seen counts as ready, if nothing changes.
+    fn ready_at(&self, held: &Held) -> Timestamp {
+        let alone = self.tool.untuned || (self.tool.titles_ready && !self.reading.title_agrees());
+        let settle = if alone { self.tool.ready_settle.max(LONE_SETTLE) } else { self.tool.ready_settle };
+        let settled = held.since + settle;
+        if self.coming_up { settled.max(self.screen_changed_at + self.tool.start_settle) } else { settled }
     }
-}
-
-fn is_ready(shows: Shows) -> bool {
-    matches!(shows, Shows::Ready | Shows::Draft)
 }
 
 /// Typing turns ready into draft and back without the turn having moved.
 fn same_kind(a: Shows, b: Shows) -> bool {
-    a == b || (is_ready(a) && is_ready(b))
+    a == b || (a.is_idle() && b.is_idle()) || (a.is_blocked() && b.is_blocked())
 }
 
 #[cfg(test)]

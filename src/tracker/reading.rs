@@ -1,7 +1,9 @@
 //! What one look says by itself, before and after it do not count.
 
-use crate::model::{Look, Process, Terminal};
-use crate::tool::{Shows, Tool};
+use crate::model::{Look, Process, Question, Terminal};
+use crate::tool::{Found, Shows, Sight, Tool};
+use semver::Version;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Whether there is a program to have a state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,17 +30,21 @@ pub enum Liveness {
 pub struct Reading {
     /// Whether there is a program.
     pub liveness: Liveness,
-    /// The rule that decided and what it shows.
-    pub matched: Option<(Shows, String)>,
+    /// Every rule that matched, highest priority first.
+    pub found: Vec<Found>,
+    /// What the program asks, when a rule says that it asks.
+    pub question: Option<Question>,
     /// Whether the tool has rules at all.
     pub has_rules: bool,
+    /// Whether the composer is on the screen.
+    pub has_composer: bool,
     /// Names of the tool's processes that were found.
     pub names: Vec<String>,
     /// What the look is made of, for `probe_snapshot`.
     pub probe: Option<Probe>,
 }
 
-/// The parts of a look that `probe_snapshot` shows.
+/// The parts of a look that `probe_snapshot` shows, and what tells two looks apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
     /// The pane.
@@ -51,20 +57,44 @@ pub struct Probe {
     pub hash: String,
     /// Its length in characters.
     pub length: usize,
+    /// A hash of the rows above the composer: what a person's typing does not change.
+    pub body: u64,
+    /// Columns and rows.
+    pub size: (u16, u16),
 }
 
-/// Reads one look with a tool's rules.
-pub fn read(tool: &Tool, terminal: &Terminal) -> Reading {
+impl Reading {
+    /// What decides of all that was found. Rules that need movement count only when the screen is `moving`.
+    /// A title that says ready only agrees: it knows of no draft and of no dialog.
+    pub fn posture(&self, moving: bool) -> Option<&Found> {
+        self.found.iter().find(|found| {
+            found.shows.is_posture() && (moving || !found.moving) && !(found.source == "title" && found.shows.is_idle())
+        })
+    }
+
+    /// Whether a mark of this kind was found.
+    pub fn has(&self, mark: Shows) -> bool {
+        self.found.iter().any(|found| found.shows == mark)
+    }
+
+    /// Whether the title says that the program is ready.
+    pub fn title_agrees(&self) -> bool {
+        self.found.iter().any(|found| found.source == "title" && found.shows.is_idle())
+    }
+}
+
+/// Reads one look with a tool's rules; `version` is the release that runs, if it is known.
+pub fn read(tool: &Tool, version: Option<&Version>, terminal: &Terminal) -> Reading {
     let liveness = match terminal {
         Terminal::Unseen => Liveness::Unseen,
         Terminal::NoSession => Liveness::NoSession,
         Terminal::Failed(why) => Liveness::Failed(why.clone()),
-        Terminal::Seen(look) => return read_look(tool, look),
+        Terminal::Seen(look) => return read_look(tool, version, look),
     };
-    Reading { liveness, has_rules: !tool.rules.is_empty(), ..Reading::default() }
+    Reading { liveness, has_rules: tool.has_rules(), ..Reading::default() }
 }
 
-fn read_look(tool: &Tool, look: &Look) -> Reading {
+fn read_look(tool: &Tool, version: Option<&Version>, look: &Look) -> Reading {
     let ours = |process: &&Process| tool.owns(&process.comm, &process.argv);
     let names = look.programs.all.iter().filter(ours).map(|process| process.comm.clone()).collect::<Vec<_>>();
     let liveness = if look.pane.dead {
@@ -82,14 +112,16 @@ fn read_look(tool: &Tool, look: &Look) -> Reading {
         let front = look.programs.in_front().next().map_or("nothing", |process| &process.comm);
         Liveness::Behind(format!("{} is not in the foreground of its terminal ({front} is)", tool.name))
     };
-    let matched = matches!(liveness, Liveness::Alive)
-        .then(|| tool.rules.iter().find(|rule| rule.matches(&look.pane.title, &look.screen.text)))
-        .flatten()
-        .map(|rule| (rule.shows, rule.id.clone()));
+    let sight = Sight::new(&look.pane.title, &look.screen.text, &look.screen.ansi, look.pane.cursor);
+    let alive = matches!(liveness, Liveness::Alive);
+    let found = if alive { tool.find(&sight, version) } else { Vec::new() };
+    let composer = if alive { tool.composer_row(&sight) } else { None };
+    let asks = found.iter().find(|found| found.shows.is_posture()).filter(|found| found.shows.is_blocked());
     Reading {
+        question: asks.map(|asks| tool.question(&sight, asks)),
         liveness,
-        matched,
-        has_rules: !tool.rules.is_empty(),
+        has_rules: tool.has_rules(),
+        has_composer: composer.is_some(),
         names,
         probe: Some(Probe {
             pane_id: look.pane.id.to_string(),
@@ -97,8 +129,20 @@ fn read_look(tool: &Tool, look: &Look) -> Reading {
             title: look.pane.title.clone(),
             hash: sha1_hex(look.screen.text.as_bytes()),
             length: look.screen.text.chars().count(),
+            body: body(&look.screen.text, composer),
+            size: look.pane.size,
         }),
+        found,
     }
+}
+
+/// A hash of the rows above the composer. Blank rows do not count: a composer that grows moves them about.
+fn body(text: &str, composer: Option<usize>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for row in text.lines().take(composer.unwrap_or(usize::MAX)).filter(|row| !row.trim().is_empty()) {
+        row.hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn sha1_hex(bytes: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! Sequences of looks and moments, and the status each leads to.
 
 use super::*;
-use crate::model::live::{Availability, TurnPhase};
+use crate::model::live::{Availability, TurnPhase, TurnResult};
 use crate::model::{Look, Pane, PaneId, Process, Programs};
 use crate::tool::Tools;
 use proptest::prelude::*;
@@ -18,6 +18,8 @@ key = 'Enter'
 settle_ms = 1
 [interrupt]
 key = 'Escape'
+[ready]
+start_ms = 0
 [[rule]]
 id = 'busy'
 region = 'screen'
@@ -28,7 +30,7 @@ priority = 3
 id = 'asks'
 region = 'screen'
 match = 'ASKS'
-shows = 'blocked'
+shows = 'approval'
 priority = 2
 [[rule]]
 id = 'draft'
@@ -117,7 +119,7 @@ impl Rig {
     fn step(&mut self, step: &Step, now: Timestamp) {
         match step {
             Step::Look(terminal) => {
-                self.tracker.observe(&self.tool, terminal, &self.screen, now);
+                self.tracker.observe(&self.tool, None, terminal, &self.screen, now);
                 if let Terminal::Seen(look) = terminal {
                     self.screen = look.screen.clone();
                 }
@@ -295,8 +297,8 @@ proptest! {
             rig.step(&step, at(now));
             let status = rig.tracker.status();
             if let Step::Look(terminal) = &step {
-                let reading = read(&rig.tool, terminal);
-                if matches!(reading.matched, Some((Shows::Active, _))) {
+                let reading = read(&rig.tool, None, terminal);
+                if reading.posture(true).is_some_and(|found| found.shows == Shows::Active) {
                     prop_assert_eq!(status, Status::Active);
                 }
                 if matches!(reading.liveness, Liveness::Dead(_)) {

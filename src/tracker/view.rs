@@ -2,10 +2,11 @@
 
 use super::{Liveness, STABLE_AFTER, Tracker};
 use crate::model::live::{
-    Attention, Availability, BusinessState, Diagnostics, InputMode, LastTurn, ParseStatus, ParsedSurface,
+    Attention, Availability, BusinessState, ChatContext, Diagnostics, InputMode, LastTurn, ParseStatus, ParsedSurface,
     ProbeSnapshot, ProcessState, Source, Stability, Status, Surface, Transition, TransportState, Tristate, Turn,
     TurnPhase, UiContext,
 };
+use crate::model::{Clue, Evidence};
 use crate::tool::Shows;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -31,23 +32,28 @@ pub struct Tracked {
     pub turn: Turn,
     /// The last turn.
     pub last_turn: LastTurn,
+    /// Whether the conversation is whole.
+    pub chat_context: ChatContext,
     /// For how long nothing has changed.
     pub stability: Stability,
     /// The newest changes.
     pub recent_transitions: Vec<Arc<Transition>>,
     /// Where the verdicts come from.
     pub sources: Vec<Source>,
+    /// What the verdicts rest on.
+    pub evidence: Evidence,
 }
 
 /// The fields whose change is a transition (the reference, section 4.3).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Public {
-    status: Option<Status>,
-    diagnostics: Diagnostics,
-    surface: Surface,
-    turn: Turn,
-    last_turn: LastTurn,
-    parsed: Option<ParsedSurface>,
+    pub(super) status: Option<Status>,
+    pub(super) diagnostics: Diagnostics,
+    pub(super) surface: Surface,
+    pub(super) turn: Turn,
+    pub(super) last_turn: LastTurn,
+    pub(super) chat_context: ChatContext,
+    pub(super) parsed: Option<ParsedSurface>,
 }
 
 impl Tracker {
@@ -80,13 +86,45 @@ impl Tracker {
             surface: public.surface,
             turn: public.turn,
             last_turn: public.last_turn,
+            chat_context: public.chat_context,
             stability: Stability { stable, stable_since_utc: stable.then_some(self.public_since) },
             recent_transitions: self.transitions.iter().cloned().collect(),
-            sources: vec![Source {
-                source: self.source_name().to_owned(),
-                rule: self.reading.matched.as_ref().map(|(_, rule)| rule.clone()).unwrap_or_default(),
-                says: self.why.clone(),
-            }],
+            sources: self.sources(now),
+            evidence: self.evidence(now),
+        }
+    }
+
+    /// What decided, then what else the last look found.
+    fn sources(&self, now: Timestamp) -> Vec<Source> {
+        let decided = self.posture(now);
+        let first = Source {
+            source: self.source_name().to_owned(),
+            rule: decided.map(|found| found.rule.clone()).unwrap_or_default(),
+            says: self.why.clone(),
+        };
+        let others = self.reading.found.iter().filter(|found| decided != Some(*found)).map(|found| Source {
+            source: found.source.to_owned(),
+            rule: found.rule.clone(),
+            says: found.shows.as_str().to_owned(),
+        });
+        std::iter::once(first).chain(others).collect()
+    }
+
+    fn evidence(&self, now: Timestamp) -> Evidence {
+        let decided = self.posture(now);
+        let clues = self.reading.found.iter().map(|found| Clue {
+            source: found.source.to_owned(),
+            rule: found.rule.clone(),
+            shows: found.shows.as_str(),
+            priority: found.priority,
+            lines: found.lines.clone(),
+            decides: decided == Some(found),
+        });
+        Evidence {
+            clues: clues.collect(),
+            since: self.evidence.as_ref().map(|held| held.since),
+            seen: self.evidence.as_ref().map(|held| held.last),
+            question: self.reading.question.clone().filter(|_| self.status == Status::Blocked),
         }
     }
 
@@ -96,7 +134,7 @@ impl Tracker {
             Liveness::Failed(_) | Liveness::NoSession | Liveness::Dead(_) => "tmux",
             Liveness::Ended(_) | Liveness::Behind(_) => "process",
             Liveness::Alive if self.submission.is_some() => "delivery",
-            Liveness::Alive => "screen",
+            Liveness::Alive => self.evidence.as_ref().map_or("screen", |held| held.source),
         }
     }
 
@@ -108,6 +146,7 @@ impl Tracker {
             surface: self.surface(turn.phase),
             turn,
             last_turn: self.last_turn,
+            chat_context: self.chat_context(),
             parsed: self.parsed(),
         }
     }
@@ -142,37 +181,64 @@ impl Tracker {
     }
 
     fn surface(&self, phase: TurnPhase) -> Surface {
-        let Some((shows, _)) = &self.reading.matched else { return Surface::default() };
         let yes_no = |yes: bool| if yes { Tristate::Yes } else { Tristate::No };
+        let Some(decided) = self.posture(self.ticked_at) else { return Surface::default() };
+        // A composer below the working line tells of a draft too.
+        let composer = self.reading.found.iter().find(|found| found.source == "screen" && found.shows.is_idle());
+        let closed = decided.shows.is_blocked() || matches!(decided.shows, Shows::Starting | Shows::Covered);
         Surface {
-            accepting_input: match shows {
-                Shows::Ready | Shows::Draft => Tristate::Yes,
-                Shows::Blocked | Shows::Starting => Tristate::No,
-                Shows::Active => Tristate::Unknown,
+            accepting_input: match decided.shows {
+                _ if closed => Tristate::No,
+                shows if shows.is_idle() => Tristate::Yes,
+                _ if self.reading.has_composer => Tristate::Yes,
+                _ => Tristate::Unknown,
             },
-            editing_input: match shows {
-                Shows::Active => Tristate::Unknown,
-                other => yes_no(*other == Shows::Draft),
+            editing_input: match composer {
+                _ if closed => Tristate::No,
+                Some(found) => yes_no(found.shows.is_draft()),
+                None => Tristate::Unknown,
             },
-            ready_posture: yes_no(phase == TurnPhase::Ready && *shows == Shows::Ready),
-            pending_input: Tristate::Unknown,
+            ready_posture: yes_no(phase == TurnPhase::Ready && decided.shows == Shows::Ready),
+            pending_input: match decided.shows {
+                _ if self.reading.has(Shows::Queued) => Tristate::Yes,
+                shows if shows.is_idle() || closed => Tristate::No,
+                _ => Tristate::Unknown,
+            },
+        }
+    }
+
+    fn chat_context(&self) -> ChatContext {
+        match self.reading.liveness {
+            Liveness::Alive if self.reading.has(Shows::Degraded) => ChatContext::Degraded,
+            Liveness::Alive if self.reading.has_rules && self.evidence.is_some() => ChatContext::Current,
+            _ => ChatContext::Unknown,
         }
     }
 
     fn parsed(&self) -> Option<ParsedSurface> {
-        let (shows, _) = self.reading.matched.as_ref()?;
-        let (business_state, input_mode, ui_context) = match shows {
-            Shows::Active => (BusinessState::Working, InputMode::Unknown, UiContext::NormalPrompt),
-            Shows::Ready | Shows::Draft => (BusinessState::Idle, InputMode::Freeform, UiContext::NormalPrompt),
-            Shows::Blocked => (BusinessState::AwaitingOperator, InputMode::Modal, UiContext::ApprovalPrompt),
-            Shows::Starting => (BusinessState::Unknown, InputMode::Closed, UiContext::Unknown),
+        let shows = self.posture(self.ticked_at)?.shows;
+        let typed = if self.reading.has_composer { InputMode::Freeform } else { InputMode::Unknown };
+        let (business_state, input_mode) = match shows {
+            Shows::Active => (BusinessState::Working, typed),
+            shows if shows.is_idle() => (BusinessState::Idle, InputMode::Freeform),
+            shows if shows.is_blocked() => (BusinessState::AwaitingOperator, InputMode::Modal),
+            _ => (BusinessState::Unknown, InputMode::Closed),
+        };
+        let ui_context = match shows {
+            Shows::Approval => UiContext::ApprovalPrompt,
+            Shows::Trust => UiContext::TrustPrompt,
+            Shows::Question | Shows::Menu | Shows::Login => UiContext::SelectionMenu,
+            Shows::Completion => UiContext::SlashCommand,
+            Shows::Ready | Shows::Draft if self.reading.has(Shows::Failed) => UiContext::ErrorBanner,
+            Shows::Ready | Shows::Draft | Shows::Active => UiContext::NormalPrompt,
+            _ => UiContext::Unknown,
         };
         Some(ParsedSurface {
             parser_family: String::new(),
             business_state,
             input_mode,
             ui_context,
-            operator_blocked_excerpt: None,
+            operator_blocked_excerpt: self.reading.question.as_ref().map(|question| question.text.join("\n")),
         })
     }
 }
@@ -183,50 +249,5 @@ fn phase(status: Status) -> TurnPhase {
         Status::Active | Status::Pending => TurnPhase::Active,
         Status::Blocked => TurnPhase::Blocked,
         Status::Starting | Status::Unknown | Status::Down | Status::Gone => TurnPhase::Unknown,
-    }
-}
-
-/// The difference of two public states, as the reference words it.
-pub(super) fn transition(before: &Public, after: &Public, now: Timestamp) -> Transition {
-    let word = |value: serde_json::Value| match value {
-        serde_json::Value::String(text) => format!("'{text}'"),
-        serde_json::Value::Null => "None".to_owned(),
-        other => other.to_string(),
-    };
-    let rows = |public: &Public| -> Vec<(&'static str, serde_json::Value)> {
-        use serde_json::json;
-        let (d, s, p) = (&public.diagnostics, &public.surface, public.parsed.as_ref());
-        vec![
-            ("status", json!(public.status)),
-            ("diagnostics_availability", json!(d.availability)),
-            ("transport_state", json!(d.transport_state)),
-            ("process_state", json!(d.process_state)),
-            ("parse_status", json!(d.parse_status)),
-            ("surface_accepting_input", json!(s.accepting_input)),
-            ("surface_editing_input", json!(s.editing_input)),
-            ("surface_ready_posture", json!(s.ready_posture)),
-            ("surface_pending_input", json!(s.pending_input)),
-            ("turn_phase", json!(public.turn.phase)),
-            ("last_turn_result", json!(public.last_turn.result)),
-            ("last_turn_source", json!(public.last_turn.source)),
-            ("probe_error", json!(d.probe_error)),
-            ("parse_error", json!(d.parse_error)),
-            ("surface_business_state", json!(p.map(|p| p.business_state))),
-            ("surface_input_mode", json!(p.map(|p| p.input_mode))),
-            ("surface_ui_context", json!(p.map(|p| p.ui_context))),
-        ]
-    };
-    let (mut changed_fields, mut summary) = (Vec::new(), Vec::new());
-    for ((name, was), (_, is)) in rows(before).into_iter().zip(rows(after)) {
-        if was != is {
-            changed_fields.push(name.into());
-            summary.push(format!("{name}: {} -> {}", word(was), word(is)));
-        }
-    }
-    Transition {
-        recorded_at_utc: now,
-        summary: summary.join("; "),
-        changed_fields,
-        status: after.status.unwrap_or(Status::Unknown),
     }
 }

@@ -71,6 +71,8 @@ fn agent_file(agent: &AgentView, file: AgentFile) -> Option<Content> {
         AgentFile::Screen => Content::Fixed(agent.screen.text.as_bytes().into()),
         AgentFile::ScreenAnsi => Content::Fixed(agent.screen.ansi.as_bytes().into()),
         AgentFile::Scrollback => fixed(format!("{}{}", agent.scrollback, agent.screen.text)),
+        AgentFile::Question => fixed(agent.evidence.question()),
+        AgentFile::Explain => fixed(printable(&agent.evidence.explain(&agent.state))),
         AgentFile::Prompt => fixed(line_or_nothing(&agent.prompt)),
         AgentFile::Control => fixed(legal_verbs(agent)),
         AgentFile::Keys => fixed(KEYS.to_owned()),

@@ -93,6 +93,8 @@ table! {
         Screen "screen" Read "the visible terminal as plain text";
         ScreenAnsi "screen.ansi" Read "the visible terminal with its colours";
         Scrollback "scrollback" Read "what has scrolled off the terminal, then what is visible";
+        Question "question" Read "what it asks, with its numbered choices; empty when it asks nothing";
+        Explain "explain" Read "why status says what it says: the rule, the rows it matched, and what else was found";
         Prompt "prompt" ReadWrite "write a prompt: one per open and close; read the last one accepted";
         Control "control" ReadWrite "verbs; reading lists those legal now";
         Keys "keys" ReadWrite "raw keys for the terminal, one name a line; reading says which there are";

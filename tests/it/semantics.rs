@@ -2,6 +2,7 @@
 
 mod document;
 mod ends;
+mod evidence;
 mod gone;
 mod keyboard;
 mod listing;

@@ -5,7 +5,7 @@
 mod pane;
 
 use nix::sys::signal::Signal;
-use pane::{Pane, TROOP, definition};
+use pane::{Pane, TROOP};
 use serde_json::Value;
 use std::process::{Command, Stdio};
 
@@ -15,13 +15,6 @@ const SIZES: [(u16, u16); 5] = [(40, 12), (80, 24), (120, 40), (200, 60), (63, 1
 fn sha1(text: &str) -> String {
     use sha1::Digest;
     sha1::Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[test]
-fn rules_are_listed_by_priority() {
-    let listed: Vec<i64> =
-        definition()["rule"].as_array().unwrap().iter().map(|rule| rule["priority"].as_integer().unwrap()).collect();
-    assert!(listed.is_sorted_by(|a, b| a > b), "{listed:?}");
 }
 
 #[test]
@@ -84,7 +77,7 @@ fn a_question_blocks_until_it_is_answered() {
     {
         let pane = Pane::start("");
         pane.prompt("sim:ask");
-        pane.wait_until_shows("blocked");
+        pane.wait_until_shows("approval");
         assert_eq!(pane.title(), "◆ stand-in asks");
         let screen = pane.screen();
         assert!(screen.contains("╭─ Allow this command? ─") && screen.contains("│ ❯ 1. Yes "), "{screen}");
@@ -100,7 +93,7 @@ fn a_question_blocks_until_it_is_answered() {
 fn a_prompt_pasted_into_a_question_is_lost_and_enter_approves() {
     let pane = Pane::start("");
     pane.prompt("sim:ask");
-    pane.wait_until_shows("blocked");
+    pane.wait_until_shows("approval");
     pane.paste("a prompt").keys(&["Enter"]);
     assert_eq!(pane.wait_for_log("answer")["choice"], 1);
     let log = pane.log();
@@ -147,7 +140,7 @@ fn an_answer_that_quotes_the_screen_fools_no_rule() {
         pane.keys(&["Escape"]);
         pane.wait_until_shows("ready");
         pane.prompt("sim:trap sim:ask");
-        pane.wait_until_shows("blocked");
+        pane.wait_until_shows("approval");
     }
 }
 
@@ -179,7 +172,7 @@ fn every_state_is_recognised_at_every_size_after_a_resize() {
     pane.keys(&["Escape", "C-u"]);
     pane.wait_until_shows("ready");
     pane.prompt("sim:ask");
-    at_every_size("blocked");
+    at_every_size("approval");
 }
 
 #[test]
@@ -192,7 +185,7 @@ fn on_a_tiny_screen_the_title_still_tells() {
     pane.keys(&["Escape"]);
     pane.wait_for_turn(1);
     pane.prompt("sim:ask");
-    pane.wait_until_shows("blocked");
+    pane.wait_until_shows("approval");
 }
 
 #[test]

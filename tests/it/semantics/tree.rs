@@ -36,8 +36,8 @@ pub fn everything(dir: &Path) -> Vec<PathBuf> {
 ///     tools/          the tool definitions in force, as TOML
 ///
 /// The directory of an agent holds `status`, `state.json`, `history`, `history.jsonl`, `screen`,
-/// `screen.ansi`, `scrollback`, `prompt`, `control`, `keys`, `error`, and the links `manifest`,
-/// `record`, `session` and `cwd`. Names and columns may be added; none is taken away.
+/// `screen.ansi`, `scrollback`, `question`, `explain`, `prompt`, `control`, `keys`, `error`, and the
+/// links `manifest`, `record`, `session` and `cwd`. Names and columns may be added; none is taken away.
 #[test]
 fn the_names() {
     let world = World::with("a");
@@ -47,11 +47,13 @@ fn the_names() {
         "control",
         "cwd",
         "error",
+        "explain",
         "history",
         "history.jsonl",
         "keys",
         "manifest",
         "prompt",
+        "question",
         "record",
         "screen",
         "screen.ansi",

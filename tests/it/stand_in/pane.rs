@@ -2,7 +2,6 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use regex::Regex;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use troop::model::Screen;
+use troop::tool::{Sight, Tool};
 
 pub(super) const TROOP: &str = env!("CARGO_BIN_EXE_troop");
 /// A wait without any event.
@@ -24,14 +25,7 @@ pub(super) struct Pane {
     pub(super) output: Arc<Mutex<String>>,
     changed: Receiver<()>,
     _log_watcher: notify::RecommendedWatcher,
-    rules: Vec<Rule>,
-}
-
-pub(super) struct Rule {
-    region: String,
-    matches: Regex,
-    shows: String,
-    priority: i64,
+    tool: Arc<Tool>,
 }
 
 impl Pane {
@@ -62,7 +56,7 @@ impl Pane {
         let status = tmux(directory.path()).args(["-f", "/dev/null"]).args(start).status().unwrap();
         assert!(status.success());
         let (watcher, output) = listen(directory.path(), sender);
-        Self { directory, watcher, output, changed, _log_watcher: log_watcher, rules: rules() }
+        Self { directory, watcher, output, changed, _log_watcher: log_watcher, tool: definition() }
     }
 
     pub(super) fn tmux(&self, arguments: &[&str]) -> String {
@@ -145,17 +139,10 @@ impl Pane {
 
     /// What the rules of the tool definition say about what the pane shows now.
     pub(super) fn shows(&self) -> Option<String> {
-        let (screen, title) = (self.screen(), self.title());
-        let rows: Vec<&str> = screen.lines().map(str::trim_end).filter(|row| !row.is_empty()).collect();
-        let rule = self.rules.iter().find(|rule| {
-            let region = match rule.region.split_once(':') {
-                Some(("bottom", n)) => rows[rows.len().saturating_sub(n.parse().unwrap())..].join("\n"),
-                _ if rule.region == "title" => title.clone(),
-                _ => rows.join("\n"),
-            };
-            rule.matches.is_match(&region)
-        });
-        rule.map(|rule| rule.shows.clone())
+        let rows = self.tmux(&["capture-pane", "-p", "-e", "-t", "=main:"]);
+        let (screen, title) = (Screen::parse(rows.as_bytes()), self.title());
+        let found = self.tool.find(&Sight::new(&title, &screen.text, &screen.ansi, (0, 0)), None);
+        found.first().map(|found| found.shows.as_str().to_owned())
     }
 
     pub(super) fn resize(&self, (columns, rows): (u16, u16)) {
@@ -214,23 +201,8 @@ pub(super) fn watch(directory: &Path, changed: Sender<()>) -> notify::Recommende
     watcher
 }
 
-pub(super) fn definition() -> toml::Table {
+/// The stand-in's definition, alone: nothing else is asked when its rules say nothing.
+fn definition() -> Arc<Tool> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/tool/stand-in.toml");
-    std::fs::read_to_string(path).unwrap().parse().unwrap()
-}
-
-pub(super) fn rules() -> Vec<Rule> {
-    let text = |rule: &toml::Value, key: &str| rule[key].as_str().unwrap().to_owned();
-    let rules = definition()["rule"].as_array().unwrap().clone();
-    let mut rules: Vec<Rule> = rules
-        .iter()
-        .map(|rule| Rule {
-            region: text(rule, "region"),
-            matches: Regex::new(&text(rule, "match")).unwrap(),
-            shows: text(rule, "shows"),
-            priority: rule["priority"].as_integer().unwrap(),
-        })
-        .collect();
-    rules.sort_by_key(|rule| -rule.priority);
-    rules
+    Arc::new(Tool::parse(&std::fs::read_to_string(path).unwrap(), "stand-in.toml").unwrap())
 }
