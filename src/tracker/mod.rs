@@ -10,16 +10,21 @@
 //! 3. Ready has to hold for the tool's settle time, and for [`LONE_SETTLE`] when it has to be taken on
 //!    weaker evidence: the title could agree and does not, or the release is newer than the rules.
 //!    It is retracted by the first sign of work.
-//! 4. When no rule matches any more, the last verdict lasts [`UNKNOWN_AFTER`]; then the state is unknown.
-//! 5. Work on a screen that stands still for the tool's stale time is unknown as well.
+//! 4. What a program says elsewhere ([`Report`]) counts only while it is fresh. It decides where the rules are
+//!    silent; a newer report of work stands against a composer until that has held for [`LONE_SETTLE`]; and a
+//!    report of ready only agrees, as a title does.
+//! 5. When no rule matches any more, the last verdict lasts [`UNKNOWN_AFTER`]; then the state is unknown.
+//! 6. Work on a screen that stands still for the tool's stale time is unknown as well.
 
 mod diff;
 mod judge;
 mod reading;
+mod report;
 mod turn;
 mod view;
 
 pub use reading::{Liveness, Reading, read};
+pub use report::Report;
 pub use view::Tracked;
 
 use crate::model::live::{LastTurn, Status, Transition, TurnSource};
@@ -64,6 +69,8 @@ pub struct Tracker {
     /// When the rows above the composer last changed, while the size stayed.
     moved_at: Option<Timestamp>,
     evidence: Option<Held>,
+    /// The newest report of each source.
+    reports: Vec<Report>,
     submission: Option<Submission>,
     interrupted_at: Option<Timestamp>,
     turn: Option<TurnSource>,
@@ -113,6 +120,7 @@ impl Tracker {
             screen_changed_at: now,
             moved_at: None,
             evidence: None,
+            reports: Vec::new(),
             submission: None,
             interrupted_at: None,
             turn: None,
@@ -167,6 +175,13 @@ impl Tracker {
             self.screen_changed_at = now;
         }
         self.reading = reading;
+        self.tick(now);
+    }
+
+    /// Takes in what the program says of itself elsewhere.
+    pub fn report(&mut self, report: Report, now: Timestamp) {
+        self.reports.retain(|known| known.source != report.source);
+        self.reports.push(report);
         self.tick(now);
     }
 
@@ -233,6 +248,7 @@ impl Tracker {
             held.filter(|held| held.shows == Shows::Active)
                 .and_then(|_| self.screen_changed_at.checked_add(self.tool.stale_after).ok()),
             self.moved_at.filter(|_| moving).map(|at| at + MOVING_FOR),
+            self.report_deadline(),
             (self.status == Status::Starting).then_some(self.launched_at + STARTING_LIMIT),
             self.submission.and_then(|s| s.submitted_at).map(|at| at + NO_TURN_LIMIT),
             (!self.reading.has_rules).then_some(self.screen_changed_at + QUIET_IS_READY),
@@ -264,9 +280,10 @@ impl Tracker {
         self.submission.is_some()
     }
 
-    /// What decides now of the last look.
+    /// What decides now: a rule on the last look, or what the program says elsewhere.
     fn posture(&self, now: Timestamp) -> Option<&Found> {
-        self.reading.posture(self.moved_at.is_some_and(|at| now < at + MOVING_FOR))
+        let seen = self.reading.posture(self.moved_at.is_some_and(|at| now < at + MOVING_FOR));
+        self.with_reports(seen, now)
     }
 
     /// Brings the evidence up to date with the last look and the time.
@@ -287,7 +304,8 @@ impl Tracker {
 
     /// When a composer that has been seen counts as ready, if nothing changes.
     fn ready_at(&self, held: &Held) -> Timestamp {
-        let alone = self.tool.untuned || (self.tool.titles_ready && !self.reading.title_agrees());
+        let alone = self.tool.untuned
+            || (self.tool.titles_ready && !self.reading.title_agrees() && !self.report_agrees(self.ticked_at));
         let settle = if alone { self.tool.ready_settle.max(LONE_SETTLE) } else { self.tool.ready_settle };
         let settled = held.since + settle;
         if self.coming_up { settled.max(self.screen_changed_at + self.tool.start_settle) } else { settled }

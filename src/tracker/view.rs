@@ -7,7 +7,7 @@ use crate::model::live::{
     TurnPhase, UiContext,
 };
 use crate::model::{Clue, Evidence};
-use crate::tool::Shows;
+use crate::tool::{Found, Shows};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ impl Tracker {
             rule: decided.map(|found| found.rule.clone()).unwrap_or_default(),
             says: self.why.clone(),
         };
-        let others = self.reading.found.iter().filter(|found| decided != Some(*found)).map(|found| Source {
+        let others = self.all_found(now).filter(|found| decided != Some(*found)).map(|found| Source {
             source: found.source.to_owned(),
             rule: found.rule.clone(),
             says: found.shows.as_str().to_owned(),
@@ -110,9 +110,14 @@ impl Tracker {
         std::iter::once(first).chain(others).collect()
     }
 
+    /// What the last look found and what the program says elsewhere.
+    fn all_found(&self, now: Timestamp) -> impl Iterator<Item = &Found> {
+        self.reading.found.iter().chain(self.fresh(now).map(|report| &report.found))
+    }
+
     fn evidence(&self, now: Timestamp) -> Evidence {
         let decided = self.posture(now);
-        let clues = self.reading.found.iter().map(|found| Clue {
+        let clues = self.all_found(now).map(|found| Clue {
             source: found.source.to_owned(),
             rule: found.rule.clone(),
             shows: found.shows.as_str(),
