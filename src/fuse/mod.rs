@@ -57,7 +57,7 @@ pub fn serve(mountpoint: Mountpoint, port: &Port, on_end: impl FnOnce() + Send +
         let ended = ended.clone();
         let thread = std::thread::Builder::new().name("troop-fuse".to_owned());
         let serve = move || {
-            if let Err(error) = session.run() {
+            if let Err(error) = run(session) {
                 tracing::debug!(%error, "the FUSE session ended with an error");
             }
             ended.store(true, Ordering::Relaxed);
@@ -67,6 +67,17 @@ pub fn serve(mountpoint: Mountpoint, port: &Port, on_end: impl FnOnce() + Send +
         thread.spawn(serve).map_err(failed)?;
     }
     Ok(Served { mounted, ended, done })
+}
+
+/// Answers the kernel until the connection ends, which is no error, whoever ended it.
+pub fn run(session: fuser::Session<impl fuser::Filesystem>) -> std::io::Result<()> {
+    session.run().or_else(|error| match error.kind() {
+        // The kernel says ENODEV for a connection that has ended, which fuser takes for its end, but this when it ends
+        // while a request is being handed over (fuse_dev_do_read): closing the last file of a detached mount queues
+        // its RELEASE and ends the connection at once.
+        std::io::ErrorKind::ConnectionAborted => Ok(()),
+        _ => Err(error),
+    })
 }
 
 impl Served {

@@ -1,6 +1,6 @@
 //! A control-mode client of one agent's session.
 
-use super::connection::{Connection, MAX_IN_FLIGHT, Request, refusal};
+use super::connection::{Connection, MAX_IN_FLIGHT, MAX_REPLIES, Request, refusal};
 use super::door::{Door, Held};
 use super::event::{ClientId, Event};
 use super::protocol::Reply;
@@ -44,7 +44,7 @@ impl Client {
         }
     }
 
-    /// Makes a session, starting the server when there is none, and attaches to it.
+    /// Makes a session, starting the server when there is none, attaches to it and starts its program.
     /// [`Kind::Exists`] when the name is taken. One tmux program does it all.
     pub async fn create(socket: &Socket, new: &NewSession, events: mpsc::Sender<Event>) -> Result<(Self, Created)> {
         new.check()?;
@@ -57,9 +57,11 @@ impl Client {
         command.current_dir(socket.directory()).args(["-C", "start-server", ";", "source-file"]).arg(name);
         let doing = || format!("cannot make session {} on {}", new.name, socket.path().display());
         match Connection::open(command, socket).await {
-            Ok(connection) => {
-                let created = created(&connection.greeting).map_err(|e| e.while_doing(doing()))?;
-                Ok((Self::over(socket, connection, &new.name, events), created))
+            Ok(mut connection) => {
+                let greeting = std::mem::take(&mut connection.greeting);
+                let client = Self::over(socket, connection, &new.name, events);
+                let created = client.finish(new, greeting).await.map_err(|e| e.while_doing(doing()))?;
+                Ok((client, created))
             }
             Err(failed) => {
                 if created(&failed.greeting).is_ok() {
@@ -156,24 +158,41 @@ impl Client {
     }
 
     /// Makes another session on the same server over this connection, without
-    /// starting a program. [`Kind::Exists`] when the name is taken.
+    /// starting a tmux program. [`Kind::Exists`] when the name is taken.
     pub async fn new_session(&self, new: &NewSession) -> Result<Created> {
         new.check()?;
         let doing = || format!("cannot make session {}", new.name);
         let held = self.door.shared().await;
         let replies = self.ask(vec![new.commands()]).await.map_err(|e| e.while_doing(doing()))?;
         drop(held);
-        let created = created(&replies);
-        match (successes(replies), created) {
-            (Ok(_), created) => created.map_err(|e| e.while_doing(doing())),
-            (Err(error), created) => {
-                if created.is_ok() {
-                    // What failed before is what is worth reporting.
-                    let _ = self.kill_session(&new.name).await;
-                }
-                Err(error.while_doing(doing()))
-            }
+        self.finish(new, replies).await.map_err(|e| e.while_doing(doing()))
+    }
+
+    /// Starts the program of the session that was made with `replies`, or ends the session.
+    async fn finish(&self, new: &NewSession, replies: Vec<Reply>) -> Result<Created> {
+        let made = created(&replies);
+        let started = match (successes(replies), &made) {
+            (Ok(_), Ok(made)) => self.start(new, &made.pane).await,
+            (Err(error), _) => Err(error),
+            (Ok(_), Err(error)) => Err(error.clone()),
+        };
+        if started.is_err() && made.is_ok() {
+            // What failed before is what is worth reporting.
+            let _ = self.kill_session(&new.name).await;
         }
+        started
+    }
+
+    /// The server adds its global environment to that of a session, and somebody else may have started it:
+    /// whatever is not the session's own is removed before the program starts. (What anybody adds in the
+    /// millisecond between list and start is not seen.)
+    async fn start(&self, new: &NewSession, pane: &PaneId) -> Result<Created> {
+        let listed = self.expect(session::GLOBAL_ENVIRONMENT.to_owned()).await?;
+        let listed: String = listed.iter().map(Reply::text).collect();
+        for names in session::foreign(&listed, &new.env).chunks(MAX_REPLIES) {
+            self.expect(new.without(names)).await?;
+        }
+        created(&self.expect(new.start(pane)).await?)
     }
 
     /// Ends the session of exactly that name, and the programs in it (SIGHUP).

@@ -36,8 +36,8 @@ pub(super) const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
 /// How long starting a server and attaching may take: it reads the user's `tmux.conf`.
 const ATTACH_DEADLINE: Duration = Duration::from_secs(15);
 
-/// The most reply blocks one request can have; the longest here has fifteen.
-const MAX_REPLIES: usize = 64;
+/// The most reply blocks one request can have: one for each of its commands.
+pub(super) const MAX_REPLIES: usize = 64;
 
 /// How much is read from tmux at once: about a screen. Every agent has its own, so it is kept small.
 const READ_BYTES: usize = 4 * 1024;

@@ -24,8 +24,8 @@ pub struct NewSession {
     pub cwd: PathBuf,
     /// Columns and rows, until a person attaches with a terminal of another size.
     pub size: (u16, u16),
-    /// Variables of the session: the program's environment, and what
-    /// `tmux show-environment` shows.
+    /// The program's whole environment, apart from what tmux sets for every pane (`TERM`,
+    /// `TMUX`, `PWD` and the like); `tmux show-environment` shows it.
     pub env: Vec<(String, String)>,
     /// The program and its arguments; no shell reads them.
     pub argv: Vec<String>,
@@ -78,6 +78,13 @@ pub(super) const PANES_FORMAT: &str = "#{window_index} #{pane_index} #{window_id
 
 /// What stands before the ids of a new session in its reply.
 const CREATED_MARK: &str = "troop-created ";
+
+/// What holds a new session's pane until its program is started. It writes nothing, and ends by
+/// itself: a session whose maker died in between is seen to be dead.
+const PLACEHOLDER: [&str; 2] = ["sleep", "60"];
+
+/// The command whose reply [`foreign`] reads: the variables that the server adds to those of a session.
+pub(super) const GLOBAL_ENVIRONMENT: &str = "show-environment -g";
 
 impl SessionInfo {
     pub(super) fn parse(line: &str) -> Option<Self> {
@@ -150,14 +157,14 @@ impl NewSession {
         }
     }
 
-    /// One command sequence that makes the session and settles its options, before
-    /// the server looks at the program again: one that ends at once is kept too.
+    /// One command sequence that makes the session, settles its options and starts no program:
+    /// only a session can be told what its programs shall not inherit.
     pub(super) fn commands(&self) -> String {
         let target = target(&self.name);
         let (columns, rows) = self.size;
         let mut text = format!(
             "new-session -d -P -F {ids} -s {name} -n {window} -c {cwd} -x {columns} -y {rows}",
-            ids = quote(&format!("{CREATED_MARK}#{{window_id}} #{{pane_id}} #{{pane_pid}}")),
+            ids = created_format(),
             name = quote(&literal_format(&self.name)),
             window = quote(&literal_format(&self.window_name)),
             cwd = quote(&literal_format(&self.cwd.to_string_lossy())),
@@ -167,15 +174,8 @@ impl NewSession {
             let _ = write!(text, " -e {}", quote(&format!("{name}={value}")));
         }
         text.push_str(" --");
-        if let [program] = self.argv.as_slice() {
-            // tmux hands a single argument to the user's shell to interpret.
-            for word in ["sh", "-c", "exec \"$0\"", program] {
-                let _ = write!(text, " {}", quote(word));
-            }
-        } else {
-            for word in &self.argv {
-                let _ = write!(text, " {}", quote(word));
-            }
+        for word in PLACEHOLDER {
+            let _ = write!(text, " {}", quote(word));
         }
         let window_options = [
             ("remain-on-exit", "on"),
@@ -196,6 +196,39 @@ impl NewSession {
         let _ = write!(text, " ; copy-mode -q -t {target}");
         text
     }
+
+    /// One command sequence that keeps `names` from every program started in the session from now on.
+    pub(super) fn without(&self, names: &[&str]) -> String {
+        let target = target(&self.name);
+        let removals = names.iter().map(|name| format!("set-environment -t {target} -r -- {}", quote(name)));
+        removals.collect::<Vec<_>>().join(" ; ")
+    }
+
+    /// One command sequence that starts the program in the session's pane.
+    pub(super) fn start(&self, pane: &PaneId) -> String {
+        let mut text = format!("respawn-pane -k -t {pane} --");
+        // tmux hands a single argument to the user's shell to interpret.
+        let shell: &[&str] = if self.argv.len() == 1 { &["sh", "-c", "exec \"$0\""] } else { &[] };
+        for word in shell.iter().copied().chain(self.argv.iter().map(String::as_str)) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, " {}", quote(word));
+        }
+        let _ = write!(text, " ; display-message -p -t {pane} {}", created_format());
+        text
+    }
+}
+
+/// The variables of a server that a session with the environment `env` has to be kept free of,
+/// from the server's answer to [`GLOBAL_ENVIRONMENT`].
+///
+/// A value of several lines may look like another variable; to remove one that is not there does no harm.
+pub(super) fn foreign<'a>(listed: &'a str, env: &[(String, String)]) -> Vec<&'a str> {
+    let names = listed.lines().filter_map(|line| Some(line.split_once('=')?.0));
+    names.filter(|name| !name.is_empty() && !env.iter().any(|(ours, _)| ours == name)).collect()
+}
+
+fn created_format() -> String {
+    quote(&format!("{CREATED_MARK}#{{window_id}} #{{pane_id}} #{{pane_pid}}"))
 }
 
 /// The target that is this very session: `-t agent-1` would also match `agent-12`.
@@ -261,8 +294,21 @@ mod tests {
     fn the_commands_are_one_line() {
         let mut session = session();
         session.env.push(("TEXT".to_owned(), "two\nlines; $HOME".to_owned()));
-        assert!(!session.commands().contains('\n'));
-        assert!(!session.commands().contains("$HOME"));
+        session.argv = vec!["printf".to_owned(), "two\nlines; $HOME".to_owned()];
+        for line in [session.commands(), session.start(&PaneId::parse("%1").unwrap())] {
+            assert!(!line.contains('\n') && !line.contains("$HOME"), "{line}");
+        }
+    }
+
+    #[test]
+    fn everything_but_its_own_is_foreign() {
+        let env = [("PATH".to_owned(), "/bin".to_owned())];
+        let listed = "PATH=/sbin\nAPI_KEY=a=b\n-CLEARED\nTWO=lines\nof\n=it\nODD NAME%%=() {  :\n}\n-DASH=x\n";
+        assert_eq!(foreign(listed, &env), ["API_KEY", "TWO", "ODD NAME%%", "-DASH"]);
+        assert_eq!(
+            session().without(&["-A", "b c"]),
+            concat!("set-environment -t \"=a:\" -r -- \"-A\" ; ", "set-environment -t \"=a:\" -r -- \"b c\"")
+        );
     }
 
     #[test]

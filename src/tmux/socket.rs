@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Command;
 
-/// The variables of the caller that tmux gets, and with them the sessions of a
-/// server that it starts. `TMUX` is not one of them: it would make tmux believe
+/// The variables of the caller that tmux gets, and with them the sessions that other programs
+/// make in a server that it starts. `TMUX` is not one of them: it would make tmux believe
 /// that it runs inside a session.
 const KEPT_VARIABLES: &[&str] = &[
     "PATH",

@@ -102,10 +102,17 @@ fn agents_outlive_the_mount() {
 
 /// A launched program gets a short list of variables (PATH, HOME, USER, LOGNAME, SHELL, the locale, TZ,
 /// TMPDIR, TMUX_TMPDIR, the proxies), those its tool definition names, and what tells it which agent it is.
-/// Nothing else of the launcher's environment reaches it, and no signal is blocked in it. A tmux server that
-/// somebody else has started adds its own environment, as it does to all its sessions.
+/// Nothing else of the launcher's environment reaches it, nor of the tmux server's, whoever started that
+/// one; tmux adds only what describes the pane. No signal is blocked in it.
 #[test]
 fn what_a_program_inherits() {
+    launch_and_look(false);
+    launch_and_look(true);
+}
+
+/// What programs have on a server that troop has started, or a stranger with the same login.
+#[track_caller]
+fn launch_and_look(stranger: bool) {
     let mut sandbox = Sandbox::new();
     for (name, value) in [
         ("SECRET_TOKEN", "hunter2"),
@@ -121,7 +128,18 @@ fn what_a_program_inherits() {
     }
     let script = sandbox.work().join("env.sh");
     fs::write(&script, "env > $0.out.tmp; grep ^SigBlk: /proc/$$/status | tr -d '\\t' | tr : = >> $0.out.tmp; mv $0.out.tmp $0.out; exec sleep 600\n").unwrap();
+    if stranger {
+        let mut server = sandbox.tmux(["new-session", "-d", "sleep 600"]);
+        assert!(server.env("API_KEY", "hunter2").env_remove("TMUX").status().unwrap().success());
+    }
     let world = World::mounted(sandbox, &[]);
+    if stranger {
+        for name in ["NODE_OPTIONS", "NO_PROXY", "HOUMAO_TOOL", "LC_ALL", "ODD NAME"] {
+            world.tmux(&["set-environment", "-g", name, "hunter2"]);
+        }
+        let global = world.tmux(&["show-environment", "-g"]);
+        assert!(global.lines().filter(|line| line.ends_with("=hunter2")).count() >= 7, "{global}");
+    }
     let inherited = |how: &str| {
         let out = world.sandbox().work().join("env.sh.out");
         let text = wait_until("the environment", LIMIT, || fs::read_to_string(&out));

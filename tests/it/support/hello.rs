@@ -19,7 +19,7 @@ const TTL: Duration = Duration::from_secs(1);
 
 /// Serves [`Hello`] on `connection` until it is unmounted.
 pub(crate) fn serve(connection: OwnedFd) -> std::io::Result<()> {
-    Session::from_fd(Hello, connection, SessionACL::Owner, Config::default())?.run()
+    troop::fuse::run(Session::from_fd(Hello, connection, SessionACL::Owner, Config::default())?)
 }
 
 /// A directory with one file.

@@ -105,7 +105,10 @@ impl Server {
             window_name: "agent".to_owned(),
             cwd: self.home().to_owned(),
             size: (100, 30),
-            env: Vec::new(),
+            env: ["PATH", "HOME", "LANG"]
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), environment(self.home(), name)?)))
+                .collect(),
             argv,
         }
     }

@@ -1,6 +1,7 @@
 //! Sessions: how they are made and what cannot be.
 
 use super::*;
+use crate::support::wait_until;
 
 #[tokio::test]
 async fn a_session_has_the_layout_whatever_the_configuration() {
@@ -36,11 +37,11 @@ async fn arguments_directory_and_variables_arrive_as_they_are() {
     let script = r#"printf '%s\0' "$@" > args; pwd > pwd; env -0 > env; printf ready; cat"#;
     let mut session = server.session("a", script, &words);
     session.cwd = cwd.clone();
-    session.env = vec![
+    session.env.extend([
         ("HOUMAO_MANIFEST_PATH".to_owned(), "/x/manifest.json".to_owned()),
         ("ODD".to_owned(), "a=b;\n$HOME \"'\\ #{x} é".to_owned()),
         ("EMPTY".to_owned(), String::new()),
-    ];
+    ]);
     let mut agent = server.start_session(&session).await;
     agent.see_text("ready").await;
 
@@ -55,10 +56,10 @@ async fn arguments_directory_and_variables_arrive_as_they_are() {
         let shown = server.ask(&["show-environment", "-t", "=a:", name]);
         assert_eq!(shown, format!("{name}={value}"));
     }
-    // Every other variable is a kept one or of tmux's or the shell's own making.
+    // Every other variable is of tmux's or the shell's own making.
     assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "there is nothing that could leak");
-    let known = ["PATH", "HOME", "LANG", "TERM", "USER", "SHELL", "TMUX_TMPDIR", "TMUX", "TMUX_PANE", "TERM_PROGRAM"];
-    let known = [&known[..], &["TERM_PROGRAM_VERSION", "PWD", "OLDPWD", "SHLVL", "_"]].concat();
+    let known = ["TERM", "SHELL", "TMUX", "TMUX_PANE", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "PWD", "OLDPWD"];
+    let known = [&known[..], &["SHLVL", "_"]].concat();
     for (name, _) in variables {
         assert!(known.contains(&name) || session.env.iter().any(|(ours, _)| ours == name), "{name} has leaked");
     }
@@ -69,6 +70,43 @@ async fn arguments_directory_and_variables_arrive_as_they_are() {
     let directory = server.socket.path().parent().unwrap();
     let left: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["test"]);
+}
+
+#[tokio::test]
+async fn nothing_of_the_servers_own_environment_passes() {
+    let server = Server::new();
+    server.start_by_hand("stranger", "sleep 600");
+    let foreign: Vec<_> = (0..200).map(|number| format!("API_KEY_{number}")).collect();
+    let odd = ["ODD NAME", "BASH_FUNC_f%%", "-DASH", "TMUX", "TMUX_PANE", "TERM_PROGRAM", "PWD", "HOME"];
+    for name in foreign.iter().map(String::as_str).chain(odd) {
+        server.ask(&["set-environment", "-g", "--", name, "secret\nPATH=secret\n"]);
+    }
+    let script = "env -0 > $1.tmp; mv $1.tmp $1; cat";
+    let session = server.session("a", script, &["first"]);
+    let agent = server.start_session(&session).await;
+    agent.client.new_session(&server.session("b", script, &["second"])).await.unwrap();
+    for file in ["first", "second"] {
+        let read = || std::fs::read_to_string(server.path(file));
+        let environment = wait_until("the environment", PATIENCE, read);
+        assert!(!environment.contains("secret") && !environment.contains("API_KEY"), "{environment}");
+        for (name, value) in &session.env {
+            assert!(environment.split_terminator('\0').any(|seen| seen == format!("{name}={value}")), "{environment}");
+        }
+    }
+    // Nor does what a person starts in the session have it; the server keeps it for everybody else.
+    server.ask(&[
+        "new-window",
+        "-d",
+        "-t",
+        "=a:",
+        "-c",
+        server.home().to_str().unwrap(),
+        "env > late.tmp; mv late.tmp late",
+    ]);
+    let late =
+        crate::support::wait_until("the second window", PATIENCE, || std::fs::read_to_string(server.path("late")));
+    assert!(!late.contains("secret") && late.contains("TMUX="), "{late}");
+    assert!(server.ask(&["show-environment", "-g", "API_KEY_7"]).contains("secret"));
 }
 
 #[tokio::test]
