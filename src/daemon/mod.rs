@@ -11,6 +11,7 @@ mod journals;
 mod launch;
 mod observe;
 mod observers;
+mod pace;
 mod reader;
 mod run;
 mod stop;

@@ -2,6 +2,7 @@
 //! rate while it keeps moving, and never otherwise.
 
 use super::event::{Event, Events, Fresh, Link, Serial};
+use super::pace::Pace;
 use crate::error::Kind;
 use crate::model::{AgentId, Look, PaneId, Programs, Terminal};
 use crate::process;
@@ -11,8 +12,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// The shortest time between two looks at one pane.
-const LOOK_GAP: Duration = Duration::from_millis(30);
 /// The shortest time between two readings of what has scrolled off.
 const SCROLLBACK_GAP: Duration = Duration::from_secs(1);
 /// How many lines of that are read.
@@ -83,9 +82,12 @@ async fn connect(watched: &Watched) -> crate::Result<Fresh> {
 /// Looks whenever something moves, until the connection is over.
 async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
     let (client, pane) = (fresh.link.client.clone(), fresh.link.pane.clone());
+    // Before the first look, so that nothing falls between. A connection that cannot be asked ends below.
+    let _ = client.listen().await;
     let mut scrollback = Scrollback::default();
+    let mut pace = Pace::new();
     loop {
-        let looked_at = Instant::now();
+        let next = pace.look(Instant::now());
         let (root, ending);
         match look(&client, &pane).await {
             Ok(look) => {
@@ -111,7 +113,7 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
                 continue;
             }
         }
-        sleep_until(looked_at + LOOK_GAP).await;
+        sleep_until(next).await;
         // Until something moves in the pane, or its first process ends.
         loop {
             tokio::select! {

@@ -117,11 +117,25 @@ impl Client {
         self.ask(vec![line.to_owned()]).await
     }
 
+    /// From now on [`What::Dirty`](super::What::Dirty) tells when a pane of the session has written something.
+    pub async fn listen(&self) -> Result<()> {
+        self.expect("refresh-client -f '!no-output'".to_owned()).await.map(drop)
+    }
+
     /// Sends lines as one request.
     pub(super) async fn ask(&self, lines: Vec<String>) -> Result<Vec<Reply>> {
+        self.request(lines, None).await
+    }
+
+    /// Sends one line that lets a paused pane go on, among other things.
+    pub(super) async fn resume(&self, pane: &PaneId, line: String) -> Result<Vec<Reply>> {
+        self.request(vec![line], Some(pane.clone())).await
+    }
+
+    async fn request(&self, lines: Vec<String>, resumes: Option<PaneId>) -> Result<Vec<Reply>> {
         let (answer, answered) = oneshot::channel();
         let closed = || Error::new(Kind::Gone, format!("the connection to tmux session {} is closed", self.session));
-        self.requests.send(Request { lines, answer }).await.map_err(|_| closed())?;
+        self.requests.send(Request { lines, resumes, answer }).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
 
@@ -238,8 +252,9 @@ impl Client {
     }
 }
 
+/// What our clients are. They hear nothing of panes until [`Client::listen`].
 fn flags() -> String {
-    format!("ignore-size,pause-after={PAUSE_AFTER_SECONDS}")
+    format!("ignore-size,no-output,pause-after={PAUSE_AFTER_SECONDS}")
 }
 
 /// The commands that make a session and attach to it, in a file only we can read.

@@ -50,6 +50,8 @@ const MAX_STDERR_BYTES: u64 = 4096;
 pub(super) struct Request {
     /// Command lines, without newline, none of them empty (an empty line detaches).
     pub(super) lines: Vec<String>,
+    /// The pane that goes on being heard of with these lines.
+    pub(super) resumes: Option<PaneId>,
     /// Gets the blocks in order, or why there are none.
     pub(super) answer: oneshot::Sender<Result<Vec<Reply>>>,
 }
@@ -121,7 +123,7 @@ impl Connection {
             drop(held);
             if let Err(Ok(unwanted)) = answer.send(opened) {
                 let Self { child, stdin, stdout, door, leaving: _leaving, .. } = unwanted;
-                detach(child, stdin, stdout, &door, &BTreeSet::new()).await;
+                detach(child, stdin, stdout, &door).await;
             }
         });
         opened.await.unwrap_or_else(|_| {
@@ -211,7 +213,7 @@ impl Connection {
             outbox: Vec::new(),
             flights: VecDeque::new(),
             pending: Pending::default(),
-            talkers: BTreeSet::new(),
+            paused: BTreeSet::new(),
         };
         tokio::spawn(owner.run(self, requests, events));
     }
@@ -227,8 +229,8 @@ struct Owner {
     outbox: Vec<u8>,
     flights: VecDeque<Flight>,
     pending: Pending,
-    /// The panes that have written something.
-    talkers: BTreeSet<PaneId>,
+    /// The panes that the server sends nothing of until the next look.
+    paused: BTreeSet<PaneId>,
 }
 
 /// Why the loop ended.
@@ -299,7 +301,7 @@ impl Owner {
                 let _ = events.send(self.event(What::Closed { reason })).await;
             }
         };
-        tokio::join!(detach(child, stdin, stdout, &door, &self.talkers), tell);
+        tokio::join!(detach(child, stdin, stdout, &door), tell);
     }
 
     fn event(&self, what: What) -> Event {
@@ -307,6 +309,10 @@ impl Owner {
     }
 
     fn send(&mut self, request: Request) {
+        // The server's own word for it stands inside the reply, where nothing tells it from what a pane shows.
+        if let Some(pane) = &request.resumes {
+            self.paused.remove(pane);
+        }
         self.count += 1;
         let word = format!("troop-{}-{}", self.secret, self.count);
         for line in &request.lines {
@@ -332,18 +338,20 @@ impl Owner {
                 // Flag 1 marks what came over our input; the attach itself has 0.
                 Message::Reply(reply) if reply.flags & 1 == 1 => self.answer(reply),
                 Message::Output(pane) => {
-                    if !self.talkers.contains(&pane) && self.talkers.len() < MAX_DIRTY_PANES {
-                        self.talkers.insert(pane.clone());
+                    // One word is enough: what else it writes is seen by looking, which lets it go on.
+                    if self.paused.len() < MAX_DIRTY_PANES && self.paused.insert(pane.clone()) {
+                        let line = format!("refresh-client -A '{pane}:pause'");
+                        self.send(Request { lines: vec![line], resumes: None, answer: oneshot::channel().0 });
                     }
                     self.pending.dirty(pane);
                 }
-                Message::PaneModeChanged(pane) | Message::Continue(pane) => self.pending.dirty(pane),
+                // Because we were not reading for a while.
                 Message::Pause(pane) => {
-                    // We were not reading for a while. What was missed is seen by looking at the screen.
-                    let line = format!("refresh-client -A '{pane}:continue'");
-                    self.send(Request { lines: vec![line], answer: oneshot::channel().0 });
-                    self.pending.dirty(pane);
+                    if self.paused.insert(pane.clone()) {
+                        self.pending.dirty(pane);
+                    }
                 }
+                Message::PaneModeChanged(pane) => self.pending.dirty(pane),
                 Message::WindowsChanged => self.pending.windows(),
                 Message::SessionsChanged | Message::SessionRenamed | Message::WindowClosed => self.pending.sessions(),
                 // With `detach-on-destroy off` the server moves us to another session instead of letting us go.

@@ -35,11 +35,19 @@ pub struct Frame {
 impl Client {
     /// Looks at a pane. [`Kind::Gone`] when it does not exist any more.
     pub async fn frame(&self, pane: &PaneId) -> Result<Frame> {
-        let line = format!("display-message -p -t {pane} {} ; capture-pane -p -e -t {pane}", quote(FORMAT));
+        // What is written from here on is heard of again; what was written before is on the screen.
+        let line = format!(
+            "refresh-client -A '{pane}:continue' ; display-message -p -t {pane} {} ; capture-pane -p -e -t {pane}",
+            quote(FORMAT)
+        );
         let mut reaped = false;
         for _ in 0..LOOKS {
-            let replies = self.ask(vec![line.clone()]).await?;
-            match parse_frame(pane, &replies)? {
+            let replies = self.resume(pane, line.clone()).await?;
+            let shown = match replies.split_first() {
+                Some((went_on, shown)) if !went_on.failed => shown,
+                _ => &replies,
+            };
+            match parse_frame(pane, shown)? {
                 // tmux before 3.5 can miss the signal of a child's end, and then never says how it ended.
                 // The end of another child makes it look at all of them.
                 Some(frame) if unknown_end(&frame.pane) && !reaped => {

@@ -121,6 +121,7 @@ impl Server {
     pub(crate) async fn start_session(&self, session: &NewSession) -> Agent {
         let (sender, events) = mpsc::channel(16);
         let (client, created) = Client::create(&self.socket, session, sender).await.unwrap();
+        client.listen().await.unwrap();
         Agent { pane: created.pane.clone(), client, created, events }
     }
 }

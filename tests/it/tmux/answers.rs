@@ -39,6 +39,7 @@ async fn nobody_has_to_read_the_events() {
     let server = Server::new();
     let (sender, mut events) = mpsc::channel(1);
     let (client, created) = Client::create(&server.socket, &server.session("a", "yes", &[]), sender).await.unwrap();
+    client.listen().await.unwrap();
     for n in 0..200 {
         assert_eq!(client.run(&format!("display-message -p {n}")).await.unwrap()[0].text(), n.to_string());
     }

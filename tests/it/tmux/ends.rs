@@ -95,6 +95,57 @@ async fn clients_that_come_and_go_at_once_leave_the_server_alive() {
     keeper.alone().await;
 }
 
+/// tmux 3.3a gives up, with every session, when a client goes that output is queued for.
+#[tokio::test]
+async fn clients_that_come_and_go_in_a_flood_leave_the_server_alive() {
+    let server = Server::new();
+    let keeper = server.start("keeper", "cat", &[]).await;
+    let flood = "while :; do printf '%4000s'; done";
+    let mut flooded = Vec::new();
+    for n in 0..6 {
+        flooded.push(server.start(&format!("flood-{n}"), flood, &[]).await);
+    }
+    for n in 0..20 {
+        let agent = &mut flooded[n % 6];
+        let (sender, mut events) = mpsc::channel(16);
+        let client = Client::attach(&server.socket, agent.client.session(), sender).await.unwrap();
+        // One that has heard of the pane, one that is about to, and one that never asked.
+        match n % 3 {
+            0 => {
+                client.listen().await.unwrap();
+                while !matches!(events.recv().await.unwrap().what, What::Dirty(_)) {}
+            }
+            1 => client.listen().await.unwrap(),
+            _ => {}
+        }
+        drop(client);
+        agent.client.frame(&agent.pane).await.unwrap();
+    }
+    for agent in flooded {
+        agent.client.kill_session(agent.client.session()).await.unwrap();
+    }
+    assert_eq!(keeper.client.sessions().await.unwrap().len(), 1);
+    keeper.alone().await;
+}
+
+#[tokio::test]
+async fn output_is_told_once_until_somebody_looks() {
+    let server = Server::new();
+    let mut agent = server.start("a", "while :; do echo working; done", &[]).await;
+    for _ in 0..3 {
+        while agent.event().await != What::Dirty(agent.pane.clone()) {}
+        // What was on its way still comes; the answer to this comes after it.
+        agent.client.run("display-message -p x").await.unwrap();
+        while agent.events.try_recv().is_ok() {}
+        for _ in 0..50 {
+            agent.client.run("display-message -p x").await.unwrap();
+        }
+        let more: Vec<_> = std::iter::from_fn(|| agent.events.try_recv().ok()).collect();
+        assert!(more.len() <= 1, "the pane is paused: {more:?}");
+        agent.client.frame(&agent.pane).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_caller_that_stops_waiting_does_no_harm() {
     let server = Server::new();
