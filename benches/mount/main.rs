@@ -1,8 +1,10 @@
 //! What a mount costs: listings, memory, delays, and doing nothing.
 //!
-//! `cargo bench --bench mount -- [tree|memory|delay|idle]...` prints a Markdown table for each,
+//! `cargo bench --bench mount -- [tree|memory|delay|idle|busy]...` prints a Markdown table for each,
 //! or for all of them. Every group works in a sandbox of its own, with its own tmux server.
 
+mod busy;
+mod cost;
 mod delay;
 mod idle;
 mod memory;
@@ -20,11 +22,12 @@ struct Group {
     run: fn(measuring: bool) -> Fallible<String>,
 }
 
-const GROUPS: [Group; 4] = [
+const GROUPS: [Group; 5] = [
     Group { name: "tree", run: tree::run },
     Group { name: "memory", run: memory::run },
     Group { name: "delay", run: delay::run },
     Group { name: "idle", run: idle::run },
+    Group { name: "busy", run: busy::run },
 ];
 
 fn main() -> ExitCode {

@@ -4,7 +4,7 @@ use super::args::Replay;
 use super::context::tools;
 use super::print;
 use crate::error::{Error, Kind, Result};
-use crate::replay::{Frame, Score, Truth, frames, play};
+use crate::replay::{Frame, Score, Truth, frames, houmao, play};
 use crate::tool::{Tool, Tools};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 /// The largest recording that is read, in bytes.
 const MAX_RECORDING: u64 = 1 << 30;
+
+/// What a recording of the Houmao project keeps its samples in.
+const HOUMAO: &str = "recording/pane_snapshots.ndjson";
 
 /// Plays recordings, or scores them against the truth beside them.
 pub(super) fn run(options: &Replay) -> Result<()> {
@@ -42,7 +45,12 @@ fn verdicts(options: &Replay, tools: &Tools) -> Result<()> {
 
 fn score(options: &Replay, tools: &Tools) -> Result<()> {
     let mut scores: BTreeMap<(String, String), Score> = BTreeMap::new();
-    for path in recordings(&options.files)? {
+    let (labelled, files): (Vec<_>, Vec<_>) =
+        recordings(&options.files)?.into_iter().partition(|path| path.join(HOUMAO).exists());
+    if !labelled.is_empty() {
+        labels(options, tools, &labelled)?;
+    }
+    for path in files {
         let tool = tool(options, tools, &path);
         let truth_path = path.with_extension("truth.json");
         let truth = Truth::parse(&read(&truth_path)?).map_err(|error| at(&truth_path, error))?;
@@ -58,6 +66,9 @@ fn score(options: &Replay, tools: &Tools) -> Result<()> {
             .map(|((tool, scenario), score)| serde_json::json!({"tool": tool, "scenario": scenario, "score": score}))
             .collect();
         return print(|out| writeln!(out, "{}", serde_json::to_string_pretty(&rows)?));
+    }
+    if scores.is_empty() {
+        return Ok(());
     }
     let mut totals: BTreeMap<&str, Score> = BTreeMap::new();
     for ((tool, _), score) in &scores {
@@ -79,6 +90,46 @@ fn score(options: &Replay, tools: &Tools) -> Result<()> {
             for ((tool, scenario), score) in &scores {
                 for line in &score.wrong {
                     writeln!(out, "{tool}/{scenario}: {line}")?;
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Prints how recordings of the Houmao project compare with their labels.
+fn labels(options: &Replay, tools: &Tools, paths: &[PathBuf]) -> Result<()> {
+    let mut rows = Vec::new();
+    for path in paths {
+        let file = |name: &str| read(&path.join(name));
+        let files = houmao::Files {
+            snapshots: file(HOUMAO)?,
+            inputs: file("recording/input_events.ndjson")?,
+            runtime: file("runtime_observations.ndjson")?,
+            labels: file("recording/labels.json")?,
+        };
+        let segments = houmao::compare(&tool(options, tools, path), &files).map_err(|error| at(path, error))?;
+        rows.push((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), segments));
+    }
+    print(|out| {
+        writeln!(out, "| recording | labels | all seven agree | fields | agree |")?;
+        writeln!(out, "|---|---:|---:|---:|---:|")?;
+        for (name, segments) in &rows {
+            let whole = segments.iter().filter(|segment| segment.differs.is_empty()).count();
+            let fields: usize = segments.iter().map(|segment| segment.fields).sum();
+            let differ: usize = segments.iter().map(|segment| segment.differs.len()).sum();
+            writeln!(out, "| {name} | {} | {whole} | {fields} | {} |", segments.len(), fields - differ)?;
+        }
+        if options.wrong {
+            for (name, segments) in &rows {
+                for segment in segments {
+                    for (field, label, is) in &segment.differs {
+                        writeln!(
+                            out,
+                            "{name} {} {}: {field} label {label}, troop {is}",
+                            segment.label, segment.sample
+                        )?;
+                    }
                 }
             }
         }
@@ -120,7 +171,7 @@ fn tool(options: &Replay, tools: &Tools, path: &Path) -> Arc<Tool> {
 fn recordings(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
-        if !path.is_dir() {
+        if !path.is_dir() || path.join(HOUMAO).exists() {
             found.push(path.clone());
             continue;
         }

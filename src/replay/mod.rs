@@ -3,6 +3,7 @@
 //! A recording is a file of JSON lines, one a frame: `i`, `t` (seconds), `meta` (the pane's facts, all
 //! strings), `esc` (the rows as `capture-pane -p -e` gives them), or `same` when nothing has changed.
 
+pub mod houmao;
 mod score;
 
 pub use score::{Edge, Score, Truth};
@@ -16,8 +17,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The most deadlines of the tracker that pass between two frames.
-const MAX_TICKS: usize = 64;
 /// Commands that are in front when an agent program is not.
 const SHELLS: &[&str] = &["bash", "dash", "fish", "sh", "zsh"];
 
@@ -72,12 +71,7 @@ pub fn play(tool: &Tool, frames: &[Frame]) -> Vec<Verdict> {
     let mut verdicts = Vec::with_capacity(frames.len());
     for frame in frames {
         let now = moment(frame.t);
-        for _ in 0..MAX_TICKS {
-            match tracker.deadline().filter(|at| *at <= now) {
-                Some(at) => tracker.tick(at),
-                None => break,
-            }
-        }
+        tracker.tick_until(now);
         if frame.same {
             tracker.tick(now);
         } else {

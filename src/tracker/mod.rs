@@ -51,6 +51,8 @@ pub const NO_TURN_LIMIT: SignedDuration = SignedDuration::from_secs(2);
 pub const QUIET_IS_READY: SignedDuration = SignedDuration::from_millis(1500);
 /// Work that goes on this soon after a turn ended is the same turn: its end is retracted.
 pub const RETRACT_WITHIN: SignedDuration = SignedDuration::from_millis(1500);
+/// The most deadlines that pass in one [`Tracker::tick_until`].
+const MAX_TICKS: usize = 64;
 /// How long the public state has to stay the same to count as stable (the reference, section 4.4).
 pub const STABLE_AFTER: SignedDuration = SignedDuration::from_secs(1);
 
@@ -234,6 +236,16 @@ impl Tracker {
             self.transitions.push_back(Arc::new(transition));
             self.public = public;
             self.public_since = now;
+        }
+    }
+
+    /// Lets every deadline before `now` pass at its own time: for a clock that jumps, such as a recording's.
+    pub fn tick_until(&mut self, now: Timestamp) {
+        for _ in 0..MAX_TICKS {
+            match self.deadline().filter(|at| *at < now) {
+                Some(at) => self.tick(at),
+                None => break,
+            }
         }
     }
 

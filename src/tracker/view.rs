@@ -203,7 +203,11 @@ impl Tracker {
                 Some(found) => yes_no(found.shows.is_draft()),
                 None => Tristate::Unknown,
             },
-            ready_posture: yes_no(phase == TurnPhase::Ready && decided.shows == Shows::Ready),
+            // A draft would be sent too; who wants to send something else asks `editing_input`.
+            ready_posture: match decided.shows {
+                Shows::Completion => Tristate::Unknown,
+                shows => yes_no(phase == TurnPhase::Ready && shows.is_idle()),
+            },
             pending_input: match decided.shows {
                 _ if self.reading.has(Shows::Queued) => Tristate::Yes,
                 shows if shows.is_idle() || closed => Tristate::No,
