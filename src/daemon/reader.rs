@@ -42,11 +42,11 @@ fn read(registry: &Registry, change: Change) -> Vec<Event> {
     let looked = Instant::now();
     match change {
         Change::Rescan => scan(registry),
-        Change::Record(dir) => match registry.read(&AgentId(dir.as_str().to_owned())) {
+        Change::Record(dir) => match registry.read(&AgentId(dir.as_str().into())) {
             Ok(Some(entry)) => vec![Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry), looked }],
             // A directory that is not named after its agent is found by looking at all of them.
             Ok(None) => {
-                let mut events = vec![Event::Missing { agent: AgentId(dir), looked }];
+                let mut events = vec![Event::Missing { agent: AgentId(dir.into()), looked }];
                 events.extend(scan(registry));
                 events
             }

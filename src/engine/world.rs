@@ -1,6 +1,7 @@
 //! Everything known, and how facts change it.
 
-use crate::model::live::Status;
+use super::compose;
+use crate::model::live::{Identity, Status};
 use crate::model::snapshot::{History, Oddities};
 use crate::model::{Actor, AgentId, AgentView, Event, EventKind, Manifest, Record, Screen, Terminal};
 use crate::tool::{Tool, Tools};
@@ -58,6 +59,8 @@ pub struct Agent {
     pub record_path: Arc<PathBuf>,
     /// Its manifest, or why it could not be read.
     pub manifest: Result<Box<Manifest>, String>,
+    /// Both as `state.json` shows them: made when they are read, not at every change.
+    pub(super) identity: Arc<Identity>,
     /// Its tool.
     pub tool: Arc<Tool>,
     /// Its terminal.
@@ -234,12 +237,14 @@ impl World {
                         (agent.history, agent.prompt) = (History::default(), Arc::default());
                     }
                 }
+                agent.identity = Arc::new(compose::identity(&record, manifest.as_deref().ok()));
                 (agent.record, agent.record_path, agent.manifest, agent.tool) = (record, path, manifest, tool);
                 self.with(&id, now, |_| {})
             }
             None => {
                 self.last_slot += 1;
                 let agent = Agent {
+                    identity: Arc::new(compose::identity(&record, manifest.as_deref().ok())),
                     tracker: Tracker::new(record.lifecycle.updated_at, now),
                     record,
                     record_path: path,

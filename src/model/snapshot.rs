@@ -7,7 +7,7 @@ use super::pane::Screen;
 use super::record::Backend;
 use crate::error::{Error, Kind, Result};
 use jiff::Timestamp;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,6 +36,32 @@ pub struct Snapshot {
     pub oddities: Oddities,
     /// Whether every record and terminal known at the start has been looked at.
     pub settled: bool,
+    /// The `state.json` that was asked for last.
+    pub last_rendered: Arc<LastRendered>,
+}
+
+/// The bytes of one state: whoever opens a file asks for its size as well. Only of
+/// the last one, because of a thousand agents they would be most of the memory.
+#[derive(Debug, Default)]
+pub struct LastRendered(Mutex<Option<Rendered>>);
+
+#[derive(Debug)]
+struct Rendered {
+    state: Arc<LiveState>,
+    bytes: Arc<[u8]>,
+}
+
+impl LastRendered {
+    /// The bytes of `state`, made by `render` unless they are at hand.
+    pub fn of(&self, state: &Arc<LiveState>, render: impl FnOnce() -> Vec<u8>) -> Arc<[u8]> {
+        let mut last = self.0.lock();
+        if let Some(known) = last.as_ref().filter(|known| Arc::ptr_eq(&known.state, state)) {
+            return known.bytes.clone();
+        }
+        let bytes: Arc<[u8]> = render().into();
+        *last = Some(Rendered { state: state.clone(), bytes: bytes.clone() });
+        bytes
+    }
 }
 
 /// What the registry holds beside agents that can be listed.
@@ -107,8 +133,6 @@ pub struct AgentView {
     pub record_path: Arc<PathBuf>,
     /// When anything but its history last changed.
     pub changed_at: Timestamp,
-    /// `state.json` as bytes, made by the first reader.
-    pub state_json: std::sync::OnceLock<Arc<[u8]>>,
 }
 
 impl AgentView {

@@ -101,7 +101,7 @@ fn a_burst_of_agents_misses_none() {
         let mut missing: std::collections::HashSet<String> =
             names.iter().map(|name| active(name).id.to_string()).collect();
         let mut look = |id: &str| {
-            if fixture.registry.read(&AgentId(id.to_owned())).ok().flatten().is_some() {
+            if fixture.registry.read(&AgentId(id.into())).ok().flatten().is_some() {
                 missing.remove(id);
             }
             missing.is_empty()
