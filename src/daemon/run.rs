@@ -147,7 +147,7 @@ impl Loop {
                 let id = entry.record.id.clone();
                 let record = entry.record.clone();
                 let events = self.journals.meet(&record);
-                let fact = Fact::Record { record: Box::new(entry.record), path: Arc::new(entry.path), manifest };
+                let fact = Fact::Record { record: Box::new(entry.record), path: entry.path.into(), manifest };
                 self.learn(fact, now);
                 self.learn(Fact::Journal(id.clone(), events), now);
                 self.observers.reconcile(&id, &self.world, now);

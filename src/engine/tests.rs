@@ -7,7 +7,7 @@ use crate::model::record::{Backend, Lease};
 use crate::model::{AgentId, AgentName, Lifecycle, LifecycleState, Record, Snapshot, Status};
 use crate::tool::Tools;
 use jiff::{SignedDuration, Timestamp};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 fn at(seconds: i64) -> Timestamp {
@@ -50,7 +50,7 @@ fn world(records: Vec<Record>) -> World {
 }
 
 fn learn(world: &mut World, record: Record) {
-    let path = Arc::new(PathBuf::from(format!("/registry/{}/record.json", record.id)));
+    let path = Path::new(&format!("/registry/{}/record.json", record.id)).into();
     let fact = Fact::Record { record: Box::new(record), path, manifest: Err("there is none".to_owned()) };
     world.take(fact, at(0));
 }

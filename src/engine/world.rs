@@ -8,7 +8,7 @@ use crate::tool::{Tool, Tools};
 use crate::tracker::Tracker;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Something that was found out or done.
@@ -19,7 +19,7 @@ pub enum Fact {
         /// The record.
         record: Box<Record>,
         /// Where it is.
-        path: Arc<PathBuf>,
+        path: Arc<Path>,
         /// Its manifest.
         manifest: Result<Box<Manifest>, String>,
     },
@@ -56,7 +56,7 @@ pub struct Agent {
     /// Its record.
     pub record: Record,
     /// Where that is.
-    pub record_path: Arc<PathBuf>,
+    pub record_path: Arc<Path>,
     /// Its manifest, or why it could not be read.
     pub manifest: Result<Box<Manifest>, String>,
     /// Both as `state.json` shows them: made when they are read, not at every change.
@@ -212,7 +212,7 @@ impl World {
     fn take_record(
         &mut self,
         record: Record,
-        path: Arc<PathBuf>,
+        path: Arc<Path>,
         manifest: Result<Box<Manifest>, String>,
         now: Timestamp,
     ) -> Vec<Note> {

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The most bytes of history kept in memory for one agent and one format.
@@ -130,7 +130,7 @@ pub struct AgentView {
     /// The sentence behind the last refused write.
     pub error: Arc<str>,
     /// Its record.
-    pub record_path: Arc<PathBuf>,
+    pub record_path: Arc<Path>,
     /// When anything but its history last changed.
     pub changed_at: Timestamp,
 }
@@ -220,7 +220,8 @@ impl AgentView {
 /// the bytes and differ only in how far they see, so a snapshot costs no copy.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    shared: Arc<RwLock<Texts>>,
+    /// None until something has happened.
+    shared: Option<Arc<RwLock<Texts>>>,
     json_len: usize,
     text_len: usize,
 }
@@ -247,7 +248,7 @@ impl History {
         let Ok(mut json) = serde_json::to_string(event) else { return };
         json.push('\n');
         let text = printable(&event.to_text());
-        let mut texts = self.shared.write();
+        let mut texts = self.shared.get_or_insert_default().write();
         if texts.json.len() + json.len() > MAX_HISTORY_BYTES || texts.text.len() + text.len() > MAX_HISTORY_BYTES {
             return;
         }
@@ -272,7 +273,8 @@ impl History {
 
     /// Up to `size` bytes from `offset`, and never past what this clone sees.
     pub fn read(&self, format: HistoryFormat, offset: usize, size: usize) -> Vec<u8> {
-        let texts = self.shared.read();
+        let Some(shared) = &self.shared else { return Vec::new() };
+        let texts = shared.read();
         let (bytes, len) = match format {
             HistoryFormat::Json => (&texts.json, self.json_len),
             HistoryFormat::Text => (&texts.text, self.text_len),

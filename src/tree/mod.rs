@@ -180,7 +180,7 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
             let identity = &view.state.identity;
             match file {
                 AgentFile::Manifest => Some(PathBuf::from(&identity.manifest_path)),
-                AgentFile::Record => Some(view.record_path.as_ref().clone()),
+                AgentFile::Record => Some(view.record_path.to_path_buf()),
                 // A record without a session root still has a manifest, and that a directory.
                 AgentFile::Session => Some(match &identity.session_root {
                     Some(root) => PathBuf::from(root),

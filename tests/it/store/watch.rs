@@ -120,7 +120,7 @@ fn one_more_directory_can_be_watched_and_left() {
     let (watch, changes) = start(&[fixture.base.join("registry")]);
     let extra = fixture.base.join("extra");
     std::fs::create_dir(&extra).unwrap();
-    watch.also(&extra).unwrap();
+    watch.also(extra.as_path().into()).unwrap();
     std::fs::write(extra.join("file"), "x").unwrap();
     until(&changes, |change| *change == Change::Path(extra.join("file")));
     watch.forget(&extra);
