@@ -11,6 +11,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The most agents that time passes for at once. Their new views are published before
+/// the next ones are made, so that old and new are not all in memory together.
+const MAX_TICKED: usize = 64;
+
 /// Something that was found out or done.
 #[derive(Debug, Clone)]
 pub enum Fact {
@@ -189,13 +193,15 @@ impl World {
         Vec::new()
     }
 
-    /// Lets time pass for every agent whose deadline has come.
+    /// Lets time pass for agents whose deadline has come, for [`MAX_TICKED`] at most:
+    /// the deadline of the others has still come.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Note> {
         let due: Vec<AgentId> = self
             .agents
             .iter()
             .filter(|(_, agent)| agent.tracker.deadline().is_some_and(|at| at <= now))
             .map(|(id, _)| id.clone())
+            .take(MAX_TICKED)
             .collect();
         due.iter().flat_map(|id| self.with(id, now, |agent| agent.tracker.tick(now))).collect()
     }
