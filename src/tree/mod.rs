@@ -93,7 +93,10 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
         Node::Root => ROOT.iter().map(|row| entry(row.name, row.file.node())).collect(),
         Node::Agents => agents(Listing::Live, Node::Agent).collect(),
         Node::Stopped => agents(Listing::Stopped, Node::Agent).collect(),
-        Node::ById => snapshot.all().map(|(_, agent)| entry(agent.id.as_str(), Node::IdLink(agent.slot))).collect(),
+        Node::ById => snapshot
+            .all()
+            .map(|(_, agent)| Entry { name: agent.id.0.clone(), node: Node::IdLink(agent.slot) })
+            .collect(),
         Node::ByStatus => {
             Status::ALL.into_iter().map(|status| entry(status.as_str(), Node::StatusDir(status))).collect()
         }
