@@ -7,6 +7,7 @@ use crate::store::{Journal, Watch};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How much of a journal is read back when an agent is first seen, in bytes.
@@ -20,12 +21,13 @@ pub(super) struct Journals {
     watch: Option<Watch>,
     open: HashMap<AgentId, Open>,
     /// Whose the session roots are that are watched.
-    roots: HashMap<PathBuf, AgentId>,
+    roots: HashMap<Arc<Path>, AgentId>,
 }
 
 struct Open {
-    root: PathBuf,
-    journal: Option<Journal>,
+    root: Arc<Path>,
+    /// In a box of its own, because most agents that have ended never get one.
+    journal: Option<Box<Journal>>,
     /// Held while we are the observer.
     observer: Option<FileLock>,
     /// Counts where there is no journal to count for us.
@@ -49,12 +51,13 @@ impl Journals {
     /// Meets an agent: the events there are already. From now on its session root is watched.
     pub(super) fn meet(&mut self, record: &Record) -> Vec<Event> {
         let root = journal_root(record);
-        if self.open.get(&record.id).is_some_and(|open| open.root == root) {
+        if self.open.get(&record.id).is_some_and(|open| *open.root == *root) {
             return Vec::new();
         }
+        let root: Arc<Path> = root.into();
         self.forget(&record.id);
         if record.lifecycle.state.is_live() {
-            self.watch(&root);
+            self.watch(root.clone());
         }
         let mut open = Open { root: root.clone(), journal: None, observer: None, seq: 0 };
         let events = if our_directory(&root).is_dir() { self.open_journal(&mut open) } else { Vec::new() };
@@ -99,8 +102,8 @@ impl Journals {
 
     /// What a change at `path` means, if it is in a session root we know.
     pub(super) fn changed(&mut self, path: &Path) -> Option<Changed> {
-        let root = path.ancestors().take(3).find(|dir| self.roots.contains_key(*dir))?.to_owned();
-        let agent = self.roots.get(&root)?.clone();
+        let root = path.ancestors().take(3).find_map(|dir| self.roots.get_key_value(dir))?;
+        let (root, agent) = (root.0.clone(), root.1.clone());
         let mut open = self.open.remove(&agent)?;
         let mut events = if our_directory(&root).is_dir() { self.open_journal(&mut open) } else { Vec::new() };
         events.extend(open.read_new());
@@ -118,8 +121,8 @@ impl Journals {
             Ok(journal) => {
                 let events = journal.load_tail(TAIL_BYTES).unwrap_or_default();
                 open.seq = events.last().map_or(0, |event| event.seq);
-                open.journal = Some(journal);
-                self.watch(&dir);
+                open.journal = Some(Box::new(journal));
+                self.watch(dir.into());
                 events
             }
             Err(error) => {
@@ -129,7 +132,7 @@ impl Journals {
         }
     }
 
-    fn watch(&self, dir: &Path) {
+    fn watch(&self, dir: Arc<Path>) {
         if let Some(watch) = &self.watch
             && let Err(error) = watch.also(dir)
         {

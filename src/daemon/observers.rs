@@ -29,7 +29,8 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Observers {
     settings: Arc<Settings>,
     events: Events,
-    all: HashMap<AgentId, Observer>,
+    // Boxed, because up to half of a table is empty.
+    all: HashMap<AgentId, Box<Observer>>,
     surveys: Surveys,
     next_survey: Instant,
     last_serial: Serial,
@@ -87,7 +88,7 @@ impl Observers {
                 && observer.generation == agent.record.generation
                 && observer.socket.path() == socket.path()
         };
-        if !self.all.get(id).is_some_and(fits) {
+        if !self.all.get(id).is_some_and(|observer| fits(observer)) {
             self.wait_for(id, socket.clone(), session.clone(), agent.record.generation.clone());
         }
         if self.all.get(id).is_some_and(|observer| observer.task.is_none()) {
@@ -241,7 +242,7 @@ impl Observers {
     fn wait_for(&mut self, id: &AgentId, socket: Socket, session: String, generation: String) {
         self.last_serial += 1;
         let observer = Observer { serial: self.last_serial, socket, session, generation, task: None, link: None };
-        self.all.insert(id.clone(), observer);
+        self.all.insert(id.clone(), Box::new(observer));
     }
 
     fn start(&mut self, id: &AgentId, fresh: Option<Fresh>, world: &World) {
@@ -269,6 +270,6 @@ impl Observers {
     }
 
     fn current(&mut self, id: &AgentId, serial: Serial) -> Option<&mut Observer> {
-        self.all.get_mut(id).filter(|observer| observer.serial == serial)
+        self.all.get_mut(id).map(Box::as_mut).filter(|observer| observer.serial == serial)
     }
 }

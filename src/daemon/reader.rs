@@ -7,6 +7,7 @@ use crate::store::{Change, Entry, Registry, Severity, manifest};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendError;
 use tokio::time::Instant;
 
 /// The most changes that wait to be read; more become one reading of everything.
@@ -21,14 +22,13 @@ pub(super) async fn run(registry: Arc<Registry>, mut changes: mpsc::Receiver<Cha
                 batch.push(more);
             }
         }
-        let registry = registry.clone();
+        let (registry, events) = (registry.clone(), events.clone());
+        // Each is sent as soon as it is read: what the loop has taken in, it has in a shape of its own.
         let read = tokio::task::spawn_blocking(move || {
-            batch.into_iter().flat_map(|change| read(&registry, change)).collect::<Vec<_>>()
+            batch.into_iter().try_for_each(|change| read(&registry, change, &|event| events.blocking_send(event)))
         });
-        for event in read.await.unwrap_or_default() {
-            if events.send(event).await.is_err() {
-                return;
-            }
+        if !matches!(read.await, Ok(Ok(()))) {
+            return;
         }
     }
 }
@@ -38,39 +38,40 @@ pub(super) fn manifest_of(entry: &Entry) -> Result<Box<Manifest>, String> {
     manifest::read(&entry.record.manifest_path).map(Box::new).map_err(|error| error.to_string())
 }
 
-fn read(registry: &Registry, change: Change) -> Vec<Event> {
+/// Fails when nobody takes events any more.
+type Sent = Result<(), SendError<Event>>;
+
+fn read(registry: &Registry, change: Change, send: &impl Fn(Event) -> Sent) -> Sent {
     let looked = Instant::now();
     match change {
-        Change::Rescan => scan(registry),
-        Change::Record(dir) => match registry.read(&AgentId(dir.as_str().to_owned())) {
-            Ok(Some(entry)) => vec![Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry), looked }],
+        Change::Rescan => scan(registry, send),
+        Change::Record(dir) => match registry.read(&AgentId(dir.as_str().into())) {
+            Ok(Some(entry)) => send(read_entry(entry, looked)),
             // A directory that is not named after its agent is found by looking at all of them.
             Ok(None) => {
-                let mut events = vec![Event::Missing { agent: AgentId(dir), looked }];
-                events.extend(scan(registry));
-                events
+                send(Event::Missing { agent: AgentId(dir.into()), looked })?;
+                scan(registry, send)
             }
             // A record that cannot be read now may be half of a replacement; `doctor` names it.
             Err(error) => {
                 tracing::debug!(%error, "a record could not be read");
-                scan(registry)
+                scan(registry, send)
             }
         },
-        Change::Path(path) => vec![Event::Changed(path)],
+        Change::Path(path) => send(Event::Changed(path)),
     }
 }
 
-fn scan(registry: &Registry) -> Vec<Event> {
+fn read_entry(entry: Entry, looked: Instant) -> Event {
+    Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry), looked }
+}
+
+fn scan(registry: &Registry, send: &impl Fn(Event) -> Sent) -> Sent {
     let looked = Instant::now();
     let scan = registry.scan();
     let present: BTreeSet<AgentId> = scan.entries.iter().map(|entry| entry.record.id.clone()).collect();
     let problems = scan.problems.iter().filter(|finding| finding.severity != Severity::Note).count();
     let oddities = Oddities { external: scan.external.len(), problems };
-    let mut events: Vec<Event> = scan
-        .entries
-        .into_iter()
-        .map(|entry| Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry), looked })
-        .collect();
-    events.push(Event::Scanned { present, oddities, looked });
-    events
+    scan.entries.into_iter().try_for_each(|entry| send(read_entry(entry, looked)))?;
+    send(Event::Scanned { present, oddities, looked })
 }

@@ -26,8 +26,9 @@ use tokio::time::Instant;
 
 /// How long the loop waits at most; only so that a limit has a name.
 const IDLE: Duration = Duration::from_secs(3600);
-/// The most events taken in before a snapshot is published.
-const MAX_BATCH: usize = 256;
+/// The most events taken in before a snapshot is published. Old and new views of what
+/// they change are in memory together.
+const MAX_BATCH: usize = 64;
 /// The same refusal within this time is not written down again.
 const REFUSAL_REPEAT: Duration = Duration::from_secs(1);
 
@@ -147,7 +148,7 @@ impl Loop {
                 let id = entry.record.id.clone();
                 let record = entry.record.clone();
                 let events = self.journals.meet(&record);
-                let fact = Fact::Record { record: Box::new(entry.record), path: Arc::new(entry.path), manifest };
+                let fact = Fact::Record { record: Box::new(entry.record), path: entry.path.into(), manifest };
                 self.learn(fact, now);
                 self.learn(Fact::Journal(id.clone(), events), now);
                 self.observers.reconcile(&id, &self.world, now);
@@ -189,8 +190,12 @@ impl Loop {
             Event::Ended { agent, serial } => self.observers.ended(&agent, serial),
             Event::Sessions(socket) => self.observers.sessions_changed(&socket),
             Event::Surveyed { socket, sessions } => {
-                for (id, terminal) in self.observers.surveyed(&socket, &sessions, &self.world) {
-                    self.learn(Fact::Terminal(id, terminal), now);
+                let mut missing = self.observers.surveyed(&socket, &sessions, &self.world).into_iter();
+                while !missing.as_slice().is_empty() {
+                    for (id, terminal) in missing.by_ref().take(MAX_BATCH) {
+                        self.learn(Fact::Terminal(id, terminal), now);
+                    }
+                    self.publish(now);
                 }
             }
             Event::Created { agent, generation, fresh } => {

@@ -4,11 +4,12 @@ use super::world::{Agent, World};
 use crate::model::live::{
     Attention, Diagnostics, Identity, LastTurn, LifecycleView, LiveState, Stability, Status, Surface, Turn,
 };
-use crate::model::{AgentView, Listing, Snapshot, Terminal};
+use crate::model::{AgentView, Listing, Manifest, Record, Snapshot, Terminal};
 use crate::tracker::Tracked;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 impl World {
     /// The next snapshot, or none when nothing has changed since the last one.
@@ -104,13 +105,11 @@ impl Agent {
             error: self.error.clone(),
             record_path: self.record_path.clone(),
             changed_at: now,
-            state_json: OnceLock::new(),
         }
     }
 
     fn live_state(&self, tracked: Tracked) -> LiveState {
         let record = &self.record;
-        let manifest = self.manifest.as_ref().ok();
         let mut diagnostics = tracked.diagnostics;
         if let Err(why) = &self.manifest {
             diagnostics.parse_error = Some(why.clone());
@@ -118,19 +117,7 @@ impl Agent {
         LiveState {
             status: tracked.status,
             status_since: tracked.status_since,
-            identity: Identity {
-                agent_name: record.name.clone(),
-                agent_id: record.id.to_string(),
-                generation_id: record.generation.clone(),
-                tool: record.tool.clone(),
-                backend: record.backend,
-                observed_tool_version: manifest.and_then(|m| m.tool_version.clone()),
-                tmux_session_name: record.session.clone(),
-                tmux_socket: manifest.and_then(|m| m.tmux_socket.as_ref()).map(|path| path.display().to_string()),
-                manifest_path: record.manifest_path.display().to_string(),
-                session_root: record.session_root.as_ref().map(|path| path.display().to_string()),
-                working_directory: manifest.map(|m| m.working_directory.display().to_string()),
-            },
+            identity: self.identity.clone(),
             lifecycle: LifecycleView {
                 state: record.lifecycle.state,
                 relaunchable: record.lifecycle.relaunchable,
@@ -148,6 +135,24 @@ impl Agent {
             recent_transitions: tracked.recent_transitions,
             sources: tracked.sources,
         }
+    }
+}
+
+/// What a record and its manifest say of an agent, as `state.json` shows it.
+pub(super) fn identity(record: &Record, manifest: Option<&Manifest>) -> Identity {
+    let text = |path: &PathBuf| path.display().to_string();
+    Identity {
+        agent_name: record.name.clone(),
+        agent_id: record.id.to_string(),
+        generation_id: record.generation.clone(),
+        tool: record.tool.clone(),
+        backend: record.backend,
+        observed_tool_version: manifest.and_then(|m| m.tool_version.clone()),
+        tmux_session_name: record.session.clone(),
+        tmux_socket: manifest.and_then(|m| m.tmux_socket.as_ref()).map(text),
+        manifest_path: text(&record.manifest_path),
+        session_root: record.session_root.as_ref().map(text),
+        working_directory: manifest.map(|m| text(&m.working_directory)),
     }
 }
 

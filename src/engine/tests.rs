@@ -7,7 +7,7 @@ use crate::model::record::{Backend, Lease};
 use crate::model::{AgentId, AgentName, Lifecycle, LifecycleState, Record, Snapshot, Status};
 use crate::tool::Tools;
 use jiff::{SignedDuration, Timestamp};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 fn at(seconds: i64) -> Timestamp {
@@ -17,7 +17,7 @@ fn at(seconds: i64) -> Timestamp {
 fn record(id: &str, name: &str, state: LifecycleState) -> Record {
     let live = state.is_live();
     Record {
-        id: AgentId(id.to_owned()),
+        id: AgentId(id.into()),
         name: name.to_owned(),
         generation: "g1".to_owned(),
         lifecycle: Lifecycle {
@@ -50,7 +50,7 @@ fn world(records: Vec<Record>) -> World {
 }
 
 fn learn(world: &mut World, record: Record) {
-    let path = Arc::new(PathBuf::from(format!("/registry/{}/record.json", record.id)));
+    let path = Path::new(&format!("/registry/{}/record.json", record.id)).into();
     let fact = Fact::Record { record: Box::new(record), path, manifest: Err("there is none".to_owned()) };
     world.take(fact, at(0));
 }
@@ -89,7 +89,7 @@ fn two_live_agents_of_one_name_are_told_apart_by_id() {
     let snapshot = published(&mut world, at(1));
     assert_eq!(names(&snapshot.agents), ["x~aaaaaaaa", "x~bbbbbbbb"]);
     assert_eq!(names(&snapshot.stopped), ["x"]);
-    world.take(Fact::NoRecord(AgentId("aaaaaaaa11".to_owned())), at(2));
+    world.take(Fact::NoRecord(AgentId("aaaaaaaa11".into())), at(2));
     assert_eq!(names(&published(&mut world, at(2)).agents), ["x"], "the one that is left has the name");
 }
 
@@ -97,7 +97,7 @@ fn two_live_agents_of_one_name_are_told_apart_by_id() {
 fn slots_are_never_used_again() {
     let mut world = world(vec![record("a", "alice", LifecycleState::Active)]);
     let first = published(&mut world, at(1)).agents["alice"].slot;
-    world.take(Fact::NoRecord(AgentId("a".to_owned())), at(2));
+    world.take(Fact::NoRecord(AgentId("a".into())), at(2));
     published(&mut world, at(2));
     learn(&mut world, record("a", "alice", LifecycleState::Active));
     let again = published(&mut world, at(3)).agents["alice"].slot;
@@ -141,7 +141,7 @@ fn launches_are_checked_before_anything_is_done() {
 fn one_verb_that_cannot_be_refuses_them_all() {
     let mut world = world(vec![record("a", "alice", LifecycleState::Active)]);
     published(&mut world, at(1));
-    let agent = AgentId("a".to_owned());
+    let agent = AgentId("a".into());
     let verbs = vec![Verb::Resize { cols: 80, rows: 24 }, Verb::Interrupt];
     let refused = plan(&world, Command::Control { agent: agent.clone(), verbs }, at(1)).unwrap_err();
     assert_eq!(refused.kind(), Kind::Busy, "{refused}");
@@ -161,7 +161,7 @@ fn one_verb_that_cannot_be_refuses_them_all() {
 #[test]
 fn a_session_that_is_missing_is_gone_once_the_launch_is_old() {
     let mut world = world(vec![record("a", "alice", LifecycleState::Active)]);
-    let id = AgentId("a".to_owned());
+    let id = AgentId("a".into());
     world.take(Fact::Terminal(id.clone(), crate::model::Terminal::NoSession), at(1));
     assert_eq!(published(&mut world, at(1)).agents["alice"].status(), Status::Starting);
     let notes = world.tick(at(31));

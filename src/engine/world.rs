@@ -1,14 +1,19 @@
 //! Everything known, and how facts change it.
 
-use crate::model::live::Status;
+use super::compose;
+use crate::model::live::{Identity, Status};
 use crate::model::snapshot::{History, Oddities};
 use crate::model::{Actor, AgentId, AgentView, Event, EventKind, Manifest, Record, Screen, Terminal};
 use crate::tool::{Tool, Tools};
 use crate::tracker::Tracker;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The most agents that time passes for at once. Their new views are published before
+/// the next ones are made, so that old and new are not all in memory together.
+const MAX_TICKED: usize = 64;
 
 /// Something that was found out or done.
 #[derive(Debug, Clone)]
@@ -18,7 +23,7 @@ pub enum Fact {
         /// The record.
         record: Box<Record>,
         /// Where it is.
-        path: Arc<PathBuf>,
+        path: Arc<Path>,
         /// Its manifest.
         manifest: Result<Box<Manifest>, String>,
     },
@@ -55,9 +60,11 @@ pub struct Agent {
     /// Its record.
     pub record: Record,
     /// Where that is.
-    pub record_path: Arc<PathBuf>,
+    pub record_path: Arc<Path>,
     /// Its manifest, or why it could not be read.
     pub manifest: Result<Box<Manifest>, String>,
+    /// Both as `state.json` shows them: made when they are read, not at every change.
+    pub(super) identity: Arc<Identity>,
     /// Its tool.
     pub tool: Arc<Tool>,
     /// Its terminal.
@@ -186,13 +193,15 @@ impl World {
         Vec::new()
     }
 
-    /// Lets time pass for every agent whose deadline has come.
+    /// Lets time pass for agents whose deadline has come, for [`MAX_TICKED`] at most:
+    /// the deadline of the others has still come.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Note> {
         let due: Vec<AgentId> = self
             .agents
             .iter()
             .filter(|(_, agent)| agent.tracker.deadline().is_some_and(|at| at <= now))
             .map(|(id, _)| id.clone())
+            .take(MAX_TICKED)
             .collect();
         due.iter().flat_map(|id| self.with(id, now, |agent| agent.tracker.tick(now))).collect()
     }
@@ -209,7 +218,7 @@ impl World {
     fn take_record(
         &mut self,
         record: Record,
-        path: Arc<PathBuf>,
+        path: Arc<Path>,
         manifest: Result<Box<Manifest>, String>,
         now: Timestamp,
     ) -> Vec<Note> {
@@ -234,12 +243,14 @@ impl World {
                         (agent.history, agent.prompt) = (History::default(), Arc::default());
                     }
                 }
+                agent.identity = Arc::new(compose::identity(&record, manifest.as_deref().ok()));
                 (agent.record, agent.record_path, agent.manifest, agent.tool) = (record, path, manifest, tool);
                 self.with(&id, now, |_| {})
             }
             None => {
                 self.last_slot += 1;
                 let agent = Agent {
+                    identity: Arc::new(compose::identity(&record, manifest.as_deref().ok())),
                     tracker: Tracker::new(record.lifecycle.updated_at, now),
                     record,
                     record_path: path,

@@ -63,7 +63,7 @@ pub(super) fn stale(before: &Snapshot, after: &Snapshot) -> Vec<Stale> {
                 }
                 other => {
                     stale.push(Stale::Name(dir, name.clone()));
-                    stale.push(Stale::Name(Node::ById, old.id.as_str().into()));
+                    stale.push(Stale::Name(Node::ById, old.id.0.clone()));
                     if dir == Node::Agents {
                         moved(&mut stale, old, other.map(AsRef::as_ref), name);
                     }

@@ -264,7 +264,8 @@ pub struct LiveState {
     #[schemars(with = "String")]
     pub status_since: Timestamp,
     /// Which agent.
-    pub identity: Identity,
+    // Shared, because it outlives the states.
+    pub identity: Arc<Identity>,
     /// The registry's lifecycle.
     pub lifecycle: LifecycleView,
     /// What needs a person.

@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Kind, Result};
 use std::fmt;
+use std::sync::Arc;
 
 /// The longest name that troop gives an agent, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
@@ -56,9 +57,10 @@ impl fmt::Display for AgentName {
 }
 
 /// The registry's key of an agent: the name of its directory under `live_agents/`.
+/// Its text is shared, because whatever is known of an agent is kept under it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
-pub struct AgentId(pub String);
+pub struct AgentId(pub Arc<str>);
 
 impl AgentId {
     /// The id as text.

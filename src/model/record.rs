@@ -157,21 +157,11 @@ impl Backend {
     }
 }
 
-/// What troop needs from a session manifest (schema version 4).
+/// What troop needs from a session manifest (schema version 4) and has no record of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
-    /// Must equal the record's.
-    pub backend: Backend,
-    /// Must equal the record's.
-    pub tool: String,
     /// Where the program works.
     pub working_directory: PathBuf,
-    /// The generation that wrote it; equals the record's while nobody relaunches.
-    pub generation: Option<String>,
-    /// `<backend>-<UTC>-<8 hex>`.
-    pub session_id: Option<String>,
-    /// The tmux session.
-    pub tmux_session: Option<String>,
     /// The agent's pane, as it was when the manifest was written.
     pub pane: Option<super::pane::PaneId>,
     /// The tmux server's socket, from `launch_plan.metadata.troop_tmux_socket`;

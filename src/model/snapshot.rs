@@ -8,9 +8,9 @@ use super::record::Backend;
 use super::screen::Screen;
 use crate::error::{Error, Kind, Result};
 use jiff::Timestamp;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The most bytes of history kept in memory for one agent and one format.
@@ -37,6 +37,32 @@ pub struct Snapshot {
     pub oddities: Oddities,
     /// Whether every record and terminal known at the start has been looked at.
     pub settled: bool,
+    /// The `state.json` that was asked for last.
+    pub last_rendered: Arc<LastRendered>,
+}
+
+/// The bytes of one state: whoever opens a file asks for its size as well. Only of
+/// the last one, because of a thousand agents they would be most of the memory.
+#[derive(Debug, Default)]
+pub struct LastRendered(Mutex<Option<Rendered>>);
+
+#[derive(Debug)]
+struct Rendered {
+    state: Arc<LiveState>,
+    bytes: Arc<[u8]>,
+}
+
+impl LastRendered {
+    /// The bytes of `state`, made by `render` unless they are at hand.
+    pub fn of(&self, state: &Arc<LiveState>, render: impl FnOnce() -> Vec<u8>) -> Arc<[u8]> {
+        let mut last = self.0.lock();
+        if let Some(known) = last.as_ref().filter(|known| Arc::ptr_eq(&known.state, state)) {
+            return known.bytes.clone();
+        }
+        let bytes: Arc<[u8]> = render().into();
+        *last = Some(Rendered { state: state.clone(), bytes: bytes.clone() });
+        bytes
+    }
 }
 
 /// What the registry holds beside agents that can be listed.
@@ -107,11 +133,9 @@ pub struct AgentView {
     /// The sentence behind the last refused write.
     pub error: Arc<str>,
     /// Its record.
-    pub record_path: Arc<PathBuf>,
+    pub record_path: Arc<Path>,
     /// When anything but its history last changed.
     pub changed_at: Timestamp,
-    /// `state.json` as bytes, made by the first reader.
-    pub state_json: std::sync::OnceLock<Arc<[u8]>>,
 }
 
 impl AgentView {
@@ -199,7 +223,8 @@ impl AgentView {
 /// the bytes and differ only in how far they see, so a snapshot costs no copy.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    shared: Arc<RwLock<Texts>>,
+    /// None until something has happened.
+    shared: Option<Arc<RwLock<Texts>>>,
     json_len: usize,
     text_len: usize,
 }
@@ -226,7 +251,7 @@ impl History {
         let Ok(mut json) = serde_json::to_string(event) else { return };
         json.push('\n');
         let text = printable(&event.to_text());
-        let mut texts = self.shared.write();
+        let mut texts = self.shared.get_or_insert_default().write();
         if texts.json.len() + json.len() > MAX_HISTORY_BYTES || texts.text.len() + text.len() > MAX_HISTORY_BYTES {
             return;
         }
@@ -251,7 +276,8 @@ impl History {
 
     /// Up to `size` bytes from `offset`, and never past what this clone sees.
     pub fn read(&self, format: HistoryFormat, offset: usize, size: usize) -> Vec<u8> {
-        let texts = self.shared.read();
+        let Some(shared) = &self.shared else { return Vec::new() };
+        let texts = shared.read();
         let (bytes, len) = match format {
             HistoryFormat::Json => (&texts.json, self.json_len),
             HistoryFormat::Text => (&texts.text, self.text_len),

@@ -52,8 +52,8 @@ fn check_manifest(entry: &Entry) -> Vec<Finding> {
         return Vec::new();
     }
     let path = &record.manifest_path;
-    match manifest::read(path) {
-        Ok(manifest) => manifest::check(&manifest, record)
+    match manifest::check(path, record) {
+        Ok(differences) => differences
             .into_iter()
             .map(|difference| Finding::new(Severity::Warning, path, format!("{difference} of {:?}", record.name)))
             .collect(),

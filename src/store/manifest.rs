@@ -32,23 +32,26 @@ pub fn read(path: &Path) -> Result<Manifest> {
     read_wire(path).and_then(|wire| to_model(wire).map_err(malformed)).map_err(|error| at(path, error))
 }
 
-/// What the manifest and the record of one agent say differently, a sentence each.
-pub fn check(manifest: &Manifest, record: &Record) -> Vec<String> {
+/// What the manifest at `path` and the record of one agent say differently, a sentence
+/// each. Fails where [`read`] does.
+pub fn check(path: &Path, record: &Record) -> Result<Vec<String>> {
+    let manifest = read_wire(path).map_err(|error| at(path, error))?;
     let mut found = Vec::new();
     let mut compare = |what: &str, manifest: &str, record: &str| {
         if manifest != record {
             found.push(format!("the {what} is {manifest:?} in the manifest and {record:?} in the record"));
         }
     };
-    compare("backend", manifest.backend.as_str(), record.backend.as_str());
+    compare("backend", manifest.backend.0.as_str(), record.backend.as_str());
     compare("tool", &manifest.tool, &record.tool);
-    if let Some(generation) = &manifest.generation {
+    if let Some(generation) = &manifest.registry_generation_id {
         compare("generation", generation, &record.generation);
     }
-    if let Some(session) = &manifest.tmux_session {
+    if let Some(session) = &manifest.tmux_session_name {
         compare("tmux session", session, record.session.as_deref().unwrap_or(&record.last_session));
     }
-    found
+    drop(to_model(manifest).map_err(|reason| at(path, malformed(reason)))?);
+    Ok(found)
 }
 
 /// The manifest as it is on the wire, once it is whole.
@@ -112,16 +115,11 @@ pub(crate) fn to_model(wire: ManifestV4) -> std::result::Result<Manifest, wire::
         || metadata.get("session_origin").and_then(Value::as_str) == Some("joined_tmux");
     let provenance = wire.launch_policy_provenance.as_ref().or(wire.launch_plan.0.launch_policy_provenance.as_ref());
     Ok(Manifest {
-        backend: wire.backend.0,
         pane: pane.into_iter().flatten().find_map(PaneId::parse),
         tmux_socket: socket(metadata.get(SOCKET_KEY))?,
         joined,
         tool_version: provenance.map(|Object(provenance)| provenance.detected_tool_version.clone()),
-        tool: wire.tool,
         working_directory: wire.working_directory.into(),
-        generation: wire.registry_generation_id,
-        session_id: wire.runtime.0.session_id,
-        tmux_session: wire.tmux_session_name,
     })
 }
 

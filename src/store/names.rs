@@ -10,7 +10,7 @@ pub const SESSION_PREFIX: &str = "HOUMAO-";
 
 /// The id an agent of that name has by default: the MD5 of the name in hex.
 pub fn agent_id_for(name: &str) -> AgentId {
-    AgentId(Md5::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+    AgentId(Md5::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
 }
 
 /// The tmux session of a launch: `HOUMAO-<name>-<milliseconds since the epoch>`.

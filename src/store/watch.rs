@@ -73,10 +73,10 @@ impl Watch {
     }
 
     /// Watches one more directory, not what is below it; its changes come as [`Change::Path`].
-    pub fn also(&self, path: &Path) -> Result<()> {
-        self.watches.also.lock().insert(path.to_owned());
-        self.watches.place(path).inspect_err(|_| {
-            self.watches.also.lock().remove(path);
+    pub fn also(&self, path: Arc<Path>) -> Result<()> {
+        self.watches.also.lock().insert(path.clone());
+        self.watches.place(&path).inspect_err(|_| {
+            self.watches.also.lock().remove(&path);
         })
     }
 
@@ -128,7 +128,7 @@ fn run(watches: &Watches, incoming: &Receiver<Message>, overflow: &AtomicBool, s
 #[derive(Debug)]
 struct Watches {
     watcher: Mutex<RecommendedWatcher>,
-    also: Mutex<HashSet<PathBuf>>,
+    also: Mutex<HashSet<Arc<Path>>>,
     /// Parents watched for a target that is not there yet.
     anchors: Mutex<HashSet<PathBuf>>,
     /// The `live_agents` of each registry.
@@ -152,7 +152,7 @@ impl Watches {
             }
         }
         let also = self.also.lock();
-        let is_wanted = also.contains(path) || path.parent().is_some_and(|parent| also.contains(parent));
+        let is_wanted = also.contains(path.as_path()) || path.parent().is_some_and(|parent| also.contains(parent));
         drop(also);
         if is_wanted {
             sender(Change::Path(path.clone()));
@@ -209,7 +209,7 @@ impl Watches {
         let is_awaited =
             |anchor: &Path| self.targets.iter().any(|target| target.starts_with(anchor) && !target.is_dir());
         let left: Vec<PathBuf> = self.anchors.lock().extract_if(|anchor| !is_awaited(anchor)).collect();
-        for anchor in left.iter().filter(|anchor| !self.also.lock().contains(*anchor)) {
+        for anchor in left.iter().filter(|anchor| !self.also.lock().contains(anchor.as_path())) {
             // Fails when the directory is gone, and its watch with it.
             let _ = self.watcher.lock().unwatch(anchor);
         }

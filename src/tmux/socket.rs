@@ -45,7 +45,7 @@ const OLDEST_VERSION: (u32, u32) = (3, 2);
 /// A tmux server's socket, and the environment in which its programs are started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Socket {
-    path: PathBuf,
+    path: Arc<Path>,
     environment: Arc<[(String, String)]>,
 }
 
@@ -66,7 +66,7 @@ impl Socket {
         };
         let environment =
             KEPT_VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), variable(name)?))).collect();
-        Self { path, environment }
+        Self { path: path.into(), environment }
     }
 
     /// The socket's path, absolute.
@@ -120,7 +120,7 @@ impl Socket {
     /// away from the terminal's signals.
     pub(super) fn command(&self) -> Command {
         let mut command = bare_command(&self.environment);
-        command.args(["-u", "-S"]).arg(&self.path);
+        command.args(["-u", "-S"]).arg(&*self.path);
         command
     }
 

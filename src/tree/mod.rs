@@ -93,7 +93,10 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
         Node::Root => ROOT.iter().map(|row| entry(row.name, row.file.node())).collect(),
         Node::Agents => agents(Listing::Live, Node::Agent).collect(),
         Node::Stopped => agents(Listing::Stopped, Node::Agent).collect(),
-        Node::ById => snapshot.all().map(|(_, agent)| entry(agent.id.as_str(), Node::IdLink(agent.slot))).collect(),
+        Node::ById => snapshot
+            .all()
+            .map(|(_, agent)| Entry { name: agent.id.0.clone(), node: Node::IdLink(agent.slot) })
+            .collect(),
         Node::ByStatus => {
             Status::ALL.into_iter().map(|status| entry(status.as_str(), Node::StatusDir(status))).collect()
         }
@@ -180,7 +183,7 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
             let identity = &view.state.identity;
             match file {
                 AgentFile::Manifest => Some(PathBuf::from(&identity.manifest_path)),
-                AgentFile::Record => Some(view.record_path.as_ref().clone()),
+                AgentFile::Record => Some(view.record_path.to_path_buf()),
                 // A record without a session root still has a manifest, and that a directory.
                 AgentFile::Session => Some(match &identity.session_root {
                     Some(root) => PathBuf::from(root),

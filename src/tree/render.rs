@@ -5,7 +5,7 @@ use super::readme::readme;
 use super::table::{AgentFile, RootFile};
 use crate::command::{AGENT_VERBS, TROOP_VERBS, VerbDoc};
 use crate::model::snapshot::{History, HistoryFormat, printable};
-use crate::model::{AgentView, Snapshot};
+use crate::model::{AgentView, LiveState, Snapshot};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -56,16 +56,16 @@ pub fn content(snapshot: &Snapshot, node: Node) -> Option<Content> {
             .iter()
             .find(|(name, _)| Node::tool_file(name) == node)
             .map(|(_, text)| Content::Fixed(text.as_bytes().into())),
-        Node::AgentFile(slot, file) => snapshot.by_slot(slot).and_then(|(_, agent)| agent_file(agent, file)),
+        Node::AgentFile(slot, file) => snapshot.by_slot(slot).and_then(|(_, agent)| agent_file(snapshot, agent, file)),
         _ => None,
     }
 }
 
-fn agent_file(agent: &AgentView, file: AgentFile) -> Option<Content> {
+fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option<Content> {
     let fixed = |text: String| Content::Fixed(text.into_bytes().into());
     Some(match file {
         AgentFile::Status => fixed(format!("{}\n", agent.status())),
-        AgentFile::State => Content::Fixed(agent.state_json.get_or_init(|| state_json(agent).into()).clone()),
+        AgentFile::State => Content::Fixed(snapshot.last_rendered.of(&agent.state, || state_json(&agent.state))),
         AgentFile::History => Content::Growing(agent.history.clone(), HistoryFormat::Text),
         AgentFile::HistoryJsonl => Content::Growing(agent.history.clone(), HistoryFormat::Json),
         AgentFile::Screen => Content::Fixed(agent.screen.text.as_bytes().into()),
@@ -82,8 +82,8 @@ fn agent_file(agent: &AgentView, file: AgentFile) -> Option<Content> {
 }
 
 /// Pretty JSON, then blanks up to the quantum, then the final newline.
-fn state_json(agent: &AgentView) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec_pretty(agent.state.as_ref()).unwrap_or_default();
+fn state_json(state: &LiveState) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(state).unwrap_or_default();
     let padded = (bytes.len() + 1).next_multiple_of(STATE_QUANTUM);
     bytes.resize(padded - 1, b' ');
     bytes.push(b'\n');

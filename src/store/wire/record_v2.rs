@@ -38,7 +38,7 @@ impl RecordV2 {
         let (manifest_path, session_root, agent_def_dir) = self.runtime.0.into_paths()?;
         let published_at = time("published_at", &self.published_at)?;
         let record = Record {
-            id: AgentId(self.agent_id),
+            id: AgentId(self.agent_id.into()),
             name: self.agent_name,
             generation: self.generation_id,
             lifecycle: Lifecycle {

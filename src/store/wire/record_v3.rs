@@ -54,7 +54,7 @@ impl RecordV3 {
         let (Object(lifecycle), Object(identity), Object(terminal)) = (self.lifecycle, self.identity, self.terminal);
         let (manifest_path, session_root, agent_def_dir) = self.runtime.0.into_paths()?;
         let record = Record {
-            id: AgentId(self.agent_id),
+            id: AgentId(self.agent_id.into()),
             name: self.agent_name,
             generation: self.generation_id,
             lifecycle: Lifecycle {

@@ -156,7 +156,7 @@ prop_compose! {
         let live = state.is_live();
         let (updated_at, stopped_at, published_at, length) = times;
         Record {
-            id: AgentId(identity.0),
+            id: AgentId(identity.0.into()),
             name: identity.1,
             generation: identity.2,
             lifecycle: Lifecycle {

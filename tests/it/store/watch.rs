@@ -101,7 +101,7 @@ fn a_burst_of_agents_misses_none() {
         let mut missing: std::collections::HashSet<String> =
             names.iter().map(|name| active(name).id.to_string()).collect();
         let mut look = |id: &str| {
-            if fixture.registry.read(&AgentId(id.to_owned())).ok().flatten().is_some() {
+            if fixture.registry.read(&AgentId(id.into())).ok().flatten().is_some() {
                 missing.remove(id);
             }
             missing.is_empty()
@@ -120,7 +120,7 @@ fn one_more_directory_can_be_watched_and_left() {
     let (watch, changes) = start(&[fixture.base.join("registry")]);
     let extra = fixture.base.join("extra");
     std::fs::create_dir(&extra).unwrap();
-    watch.also(&extra).unwrap();
+    watch.also(extra.as_path().into()).unwrap();
     std::fs::write(extra.join("file"), "x").unwrap();
     until(&changes, |change| *change == Change::Path(extra.join("file")));
     watch.forget(&extra);
