@@ -33,6 +33,8 @@ async fn output_is_an_event() {
     agent.client.keys(&agent.pane, &[key("h"), key("i"), key("Enter")]).await.unwrap();
     agent.see_text("hi\nhi").await;
     while agent.events.try_recv().is_ok() {}
+    // After a word of output there is no other until somebody looks.
+    agent.client.frame(&agent.pane).await.unwrap();
     agent.client.keys(&agent.pane, &[key("x")]).await.unwrap();
     assert_eq!(agent.event().await, What::Dirty(agent.pane.clone()));
 }
