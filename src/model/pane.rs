@@ -55,6 +55,8 @@ pub struct Pane {
     pub command: String,
     /// Lines that have scrolled off the top.
     pub history: u32,
+    /// Whether the program takes a paste as one; none when this tmux cannot tell (before 3.5).
+    pub bracketed_paste: Option<bool>,
 }
 
 /// One process as /proc shows it.

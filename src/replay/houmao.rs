@@ -153,6 +153,7 @@ fn look(tool: &Tool, snapshot: &Snapshot, known: Option<&Runtime>) -> Look {
         in_mode: false,
         command: String::new(),
         history: 0,
+        bracketed_paste: None,
     };
     let programs = if dead { Programs::default() } else { Programs { all: vec![process], foreground: vec![1] } };
     Look { pane, screen, programs }

@@ -120,6 +120,7 @@ fn look(frame: &Frame, tool: &Tool) -> Look {
         in_mode: false,
         command,
         history: text("hist").parse().unwrap_or_default(),
+        bracketed_paste: None,
     };
     Look { pane, screen: Screen::parse(frame.esc.as_bytes()), programs }
 }

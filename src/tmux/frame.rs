@@ -15,10 +15,10 @@ pub const MAX_SCROLLBACK_LINES: u32 = 50_000;
 /// title's length in bytes stands before it, so that it may hold anything.
 const FORMAT: &str = "#{pane_id} #{pane_pid} #{pane_dead} #{pane_dead_status} #{pane_dead_signal} \
     #{cursor_x} #{cursor_y} #{pane_width} #{pane_height} #{alternate_on} #{pane_input_off} #{pane_in_mode} \
-    #{history_size} #{n:pane_title} #{pane_title} #{pane_current_command}";
+    #{history_size} #{bracket_paste_flag} #{n:pane_title} #{pane_title} #{pane_current_command}";
 
 /// How many fields of [`FORMAT`] come before the title.
-const FIELDS: usize = 14;
+const FIELDS: usize = 15;
 
 /// How often a look is repeated when a pane's text ended its reply early.
 const LOOKS: usize = 3;
@@ -130,6 +130,8 @@ fn parse_pane(text: &str) -> Option<Pane> {
     let input_off = flag(fields.next()?)?;
     let in_mode = flag(fields.next()?)?;
     let history = fields.next()?.parse().ok()?;
+    // Empty in a tmux that does not know the word.
+    let bracketed_paste = fields.next().map(|field| field.parse::<u32>().ok().map(|flag| flag > 0))?;
     let title_bytes: usize = fields.next()?.parse().ok()?;
     let rest = fields.next()?;
     let (title, command) = (rest.get(..title_bytes)?, rest.get(title_bytes..)?.strip_prefix(' ')?);
@@ -147,6 +149,7 @@ fn parse_pane(text: &str) -> Option<Pane> {
         in_mode,
         command: plain(command),
         history,
+        bracketed_paste,
     })
 }
 
@@ -170,13 +173,14 @@ mod tests {
 
     #[test]
     fn titles_may_hold_anything() {
-        let facts = |title: &str| format!("%3 42 0   5 6 80 24 1 0 2 17 {} {title} my prog", title.len());
+        let facts = |title: &str| format!("%3 42 0   5 6 80 24 1 0 2 17 1 {} {title} my prog", title.len());
         for title in ["", "a b", "%end 1 2 3\nx", "é😀 "] {
             let pane = parse_pane(&facts(title)).unwrap();
             assert_eq!(pane.title, plain(title));
             assert_eq!(pane.command, "my prog");
             assert_eq!((pane.cursor, pane.size, pane.history), ((5, 6), (80, 24), 17));
             assert!(pane.alternate && pane.in_mode && !pane.input_off && !pane.dead);
+            assert_eq!(pane.bracketed_paste, Some(true));
         }
         assert_eq!(parse_pane(&facts("é").replace(" 2 é", " 1 é")), None);
         assert_eq!(parse_pane("  0"), None);
@@ -185,7 +189,7 @@ mod tests {
     #[test]
     fn a_death_has_a_status_or_a_signal() {
         let died = |status: &str, signal: &str| {
-            let pane = parse_pane(&format!("%3 42 1 {status} {signal} 0 0 80 24 0 0 0 0 0  sh")).unwrap();
+            let pane = parse_pane(&format!("%3 42 1 {status} {signal} 0 0 80 24 0 0 0 0  0  sh")).unwrap();
             (pane.exit_status, pane.exit_signal)
         };
         assert_eq!(died("3", ""), (Some(3), None));

@@ -74,6 +74,7 @@ fn with_programs(text: &str, programs: Programs) -> Terminal {
         in_mode: false,
         command: "x".to_owned(),
         history: 0,
+        bracketed_paste: None,
     };
     let screen = Screen { ansi: text.into(), text: text.into() };
     Terminal::Seen(Box::new(Look { pane, screen, programs }))

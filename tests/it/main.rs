@@ -14,4 +14,5 @@ mod store;
 mod support;
 mod tidy;
 mod tmux;
+mod tracking;
 mod tree;
