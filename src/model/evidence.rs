@@ -7,7 +7,7 @@ use std::fmt::Write;
 /// What a program asks a person.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Question {
-    /// The rows of its dialog, without the frame.
+    /// The rows of its dialog, without the frame and the choices.
     pub text: Vec<String>,
     /// What can be answered, in the order of the screen.
     pub choices: Vec<Choice>,
@@ -89,14 +89,23 @@ impl Evidence {
         text
     }
 
-    /// The text of `question`: the dialog, then its choices by number; empty when nothing is asked.
+    /// The text of `question`; empty when nothing is asked.
     pub fn question(&self) -> String {
-        let Some(question) = &self.question else { return String::new() };
-        let mut text = question.text.join("\n");
-        if !question.choices.is_empty() {
-            text.push_str("\n\n");
+        self.question.as_ref().map(Question::to_text).unwrap_or_default()
+    }
+}
+
+impl Question {
+    /// The dialog, then its choices by number, one a line; `*` marks the one the cursor stands on.
+    pub fn to_text(&self) -> String {
+        let mut text = self.text.join("\n");
+        if !self.text.is_empty() {
+            text.push('\n');
         }
-        for choice in &question.choices {
+        if !(self.text.is_empty() || self.choices.is_empty()) {
+            text.push('\n');
+        }
+        for choice in &self.choices {
             let mark = if choice.selected { '*' } else { ' ' };
             let _ = writeln!(text, "{mark} {}  {}", choice.number, choice.label);
         }

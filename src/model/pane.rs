@@ -55,7 +55,7 @@ pub struct Pane {
     pub command: String,
     /// Lines that have scrolled off the top.
     pub history: u32,
-    /// Whether the program takes a paste as one; none when this tmux cannot tell (before 3.5).
+    /// Whether the program takes a paste as one; none when this tmux cannot tell (before 3.7).
     pub bracketed_paste: Option<bool>,
 }
 

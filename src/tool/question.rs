@@ -47,8 +47,12 @@ impl Reader {
     pub(super) fn read(&self, rows: Vec<String>) -> Question {
         let pattern = self.choice.as_deref().unwrap_or(NUMBERED);
         let regex = self.compiled.get_or_init(|| compile(pattern).ok());
-        let mut choices = Vec::new();
+        let (mut choices, mut text) = (Vec::new(), Vec::new());
         for row in &rows {
+            let whole = regex.iter().any(|regex| regex.find(row).is_some_and(|found| found.as_str().trim() == row.trim()));
+            if !whole {
+                text.push(row.clone());
+            }
             for found in regex.iter().flat_map(|regex| regex.captures_iter(row)) {
                 let label = found.name("label").map_or("", |label| label.as_str()).trim();
                 let place = u32::try_from(choices.len() + 1).unwrap_or(u32::MAX);
@@ -61,7 +65,7 @@ impl Reader {
                 }
             }
         }
-        Question { text: unframed(&rows), choices }
+        Question { text: unframed(&text), choices }
     }
 }
 
@@ -89,7 +93,7 @@ mod tests {
     #[test]
     fn numbered_choices_are_read_with_their_cursor() {
         let question = read(None, "╭───╮\n│ Run it? │\n│         │\n│ ❯ 1. Yes │\n│   2. No, and say why │\n╰───╯");
-        assert_eq!(question.text, ["Run it?", "", "❯ 1. Yes", "2. No, and say why"]);
+        assert_eq!(question.text, ["Run it?"]);
         let choices: Vec<_> = question.choices.iter().map(|c| (c.number, c.label.as_str(), c.selected)).collect();
         assert_eq!(choices, [(1, "Yes", true), (2, "No, and say why", false)]);
     }
@@ -97,6 +101,7 @@ mod tests {
     #[test]
     fn choices_may_stand_in_one_row() {
         let question = read(Some(r"\((?P<label>[A-Z])\)"), "Add it? (Y)es/(N)o");
+        assert_eq!(question.text, ["Add it? (Y)es/(N)o"]);
         assert_eq!(question.choices.iter().map(|c| c.number).collect::<Vec<_>>(), [1, 2]);
         assert!(Reader::new(file::Question { region: None, choice: Some("x".to_owned()) }).is_err());
     }

@@ -6,7 +6,7 @@ use crate::model::live::{
     ProbeSnapshot, ProcessState, Source, Stability, Status, Surface, Transition, TransportState, Tristate, Turn,
     TurnPhase, UiContext,
 };
-use crate::model::{Clue, Evidence};
+use crate::model::{Clue, Evidence, Question};
 use crate::tool::{Found, Shows};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -247,7 +247,7 @@ impl Tracker {
             business_state,
             input_mode,
             ui_context,
-            operator_blocked_excerpt: self.reading.question.as_ref().map(|question| question.text.join("\n")),
+            operator_blocked_excerpt: self.reading.question.as_ref().map(Question::to_text),
         })
     }
 }
