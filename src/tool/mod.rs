@@ -164,15 +164,28 @@ impl Tool {
         })
     }
 
-    /// Says which of its patterns is wrong, if one is. Shipped definitions are checked by a test instead,
+    /// Says which of its patterns is wrong and where, if one is. Shipped definitions are checked by a test instead,
     /// because compiling every pattern takes longer than a command.
     fn check(&self, origin: &str) -> Result<()> {
+        let line = |what: &str| {
+            let at = self.text.find(what).unwrap_or_default();
+            self.text[..at].matches('\n').count() + 1
+        };
+        let wrong = |line: usize, whose: String, why: String| {
+            Error::new(
+                Kind::Malformed,
+                format!("the tool definition {origin} is wrong at line {line}: {whose} has {why}"),
+            )
+        };
         for (name, pattern) in &self.regions {
-            pattern.check().map_err(|why| {
-                Error::new(Kind::Malformed, format!("the tool definition {origin} has, in region {name:?}, {why}"))
-            })?;
+            pattern.check().map_err(|why| wrong(line(&format!("\n{name} ")) + 1, format!("region {name:?}"), why))?;
         }
-        self.rules.iter().try_for_each(|rule| rule.check(origin))
+        for rule in &self.rules {
+            let quoted = [format!("{:?}", rule.id), format!("'{}'", rule.id)];
+            let at = quoted.iter().map(|id| line(id)).max().unwrap_or(1);
+            rule.check().map_err(|why| wrong(at, format!("rule {:?}", rule.id), why))?;
+        }
+        Ok(())
     }
 
     /// How long to wait after pasting `bytes` before the submit key: per tool,
@@ -280,7 +293,14 @@ mod tests {
         let text = "name='x'\nsummary=''\n[start]\ncommand=['x']\n[submit]\nkey='Enter'\nsettle_ms=1\n[interrupt]\nkey='Escape'\n\
                     [[rule]]\nid='bad'\nregion='title'\nmatch='('\nshows='ready'\npriority=1\n";
         let (_, errors) = Tools::with_overrides(&[("x.toml".to_owned(), text.to_owned())]);
-        assert!(errors[0].sentence().contains("in rule \"bad\", a wrong pattern"), "{}", errors[0]);
+        assert!(
+            errors[0].sentence().contains("x.toml is wrong at line 11: rule \"bad\" has a wrong pattern"),
+            "{}",
+            errors[0]
+        );
+        let text = text.replace("[[rule]]", "[regions]\nbox = '('\n[[rule]]").replace("match='('", "match='x'");
+        let (_, errors) = Tools::with_overrides(&[("x.toml".to_owned(), text)]);
+        assert!(errors[0].sentence().contains("x.toml is wrong at line 11: region \"box\" has"), "{}", errors[0]);
     }
 
     #[test]

@@ -49,7 +49,8 @@ impl Reader {
         let regex = self.compiled.get_or_init(|| compile(pattern).ok());
         let (mut choices, mut text) = (Vec::new(), Vec::new());
         for row in &rows {
-            let whole = regex.iter().any(|regex| regex.find(row).is_some_and(|found| found.as_str().trim() == row.trim()));
+            let whole =
+                regex.iter().any(|regex| regex.find(row).is_some_and(|found| found.as_str().trim() == row.trim()));
             if !whole {
                 text.push(row.clone());
             }

@@ -2,7 +2,6 @@
 
 use super::region::{Part, Region, Sight};
 use super::style::Look;
-use crate::error::{Error, Kind, Result};
 use regex::Regex;
 use serde::Deserialize;
 use std::sync::OnceLock;
@@ -232,10 +231,8 @@ impl Rule {
     }
 
     /// Says what is wrong with its patterns, if anything is.
-    pub fn check(&self, origin: &str) -> Result<()> {
-        self.conditions().try_for_each(Condition::check).map_err(|why| {
-            Error::new(Kind::Malformed, format!("the tool definition {origin} has, in rule {:?}, {why}", self.id))
-        })
+    pub(super) fn check(&self) -> std::result::Result<(), String> {
+        self.conditions().try_for_each(Condition::check)
     }
 }
 

@@ -270,6 +270,9 @@ fn a_program_without_rules_is_judged_by_stillness() {
     assert_eq!(rig.tracker.status(), Status::Ready);
 }
 
+/// What happens to a rule's evidence over time.
+mod merge;
+
 /// A report of the tests' only source.
 fn says(rig: &mut Rig, shows: Shows, ms: i64) {
     let fresh_for = SignedDuration::from_secs(10);
@@ -385,5 +388,33 @@ proptest! {
             format!("{:?}", rig.tracker.tracked("x", at(now)))
         };
         prop_assert_eq!(play(), play());
+    }
+
+    /// What a field was before a transition is what it was after the one that changed it last.
+    #[test]
+    fn transitions_form_a_chain(steps in steps()) {
+        let mut rig = Rig::new(TOOL);
+        let mut now = 0;
+        let (mut known, mut seen) = (std::collections::HashMap::new(), Vec::<Arc<Transition>>::new());
+        for (wait, step) in steps {
+            now += wait;
+            rig.step(&step, at(now));
+            let transitions = rig.tracker.tracked("x", at(now)).recent_transitions;
+            prop_assert!(transitions.len() <= crate::model::live::RECENT_TRANSITIONS);
+            for transition in transitions {
+                if seen.iter().any(|known| Arc::ptr_eq(known, &transition)) {
+                    continue;
+                }
+                for change in transition.summary.split("; ") {
+                    let (field, values) = change.split_once(": ").unwrap();
+                    let (before, after) = values.split_once(" -> ").unwrap();
+                    prop_assert_ne!(before, after);
+                    if let Some(was) = known.insert(field.to_owned(), after.to_owned()) {
+                        prop_assert_eq!(was, before, "{}", field);
+                    }
+                }
+                seen.push(transition);
+            }
+        }
     }
 }
