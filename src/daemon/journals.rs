@@ -7,6 +7,7 @@ use crate::store::{Journal, Watch};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How much of a journal is read back when an agent is first seen, in bytes.
@@ -17,7 +18,7 @@ const OBSERVER_LOCK: &str = "observer.lock";
 
 /// All journals.
 pub(super) struct Journals {
-    watch: Option<Watch>,
+    watch: Option<Arc<Watch>>,
     open: HashMap<AgentId, Open>,
     /// Whose the session roots are that are watched.
     roots: HashMap<PathBuf, AgentId>,
@@ -42,7 +43,7 @@ pub(super) struct Changed {
 }
 
 impl Journals {
-    pub(super) fn new(watch: Option<Watch>) -> Self {
+    pub(super) fn new(watch: Option<Arc<Watch>>) -> Self {
         Self { watch, open: HashMap::new(), roots: HashMap::new() }
     }
 

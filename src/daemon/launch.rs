@@ -12,9 +12,9 @@ use crate::engine::LaunchOrder;
 use crate::error::{Error, Kind, Result};
 use crate::model::record::{Backend, Lifecycle, LifecycleState};
 use crate::model::{Actor, EventKind, Record};
-use crate::store::{self, Expect, LaunchManifest, launch, lifecycle, names};
+use crate::store::{self, Expect, LaunchManifest, launch, lifecycle, names, reports};
 use crate::tmux::{Client, NewSession};
-use crate::tool::Tool;
+use crate::tool::{HOOKS_ENV, Tool};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,8 +84,12 @@ impl Hands {
         };
         let saved = {
             let (registry, root, record) = (self.registry.clone(), root.clone(), record.clone());
+            let has_hooks = tool.hooks.is_some();
             blocking(move || {
                 launch::write_session(&root, &manifest)?;
+                if has_hooks {
+                    reports::make_hooks_file(&root)?;
+                }
                 registry.publish(&record, &Expect::New, now)?;
                 let entry = registry.read(&record.id)?.ok_or_else(|| {
                     Error::new(Kind::Gone, format!("the record of {} was removed while it was launched", record.name))
@@ -99,7 +103,7 @@ impl Hands {
             window_name: launch::WINDOW_NAME.to_owned(),
             cwd: order.cwd,
             size: SIZE,
-            env: self.session_environment(&tool, &record),
+            env: self.session_environment(&tool, &record, &root),
             argv,
         };
         match self.spawn(&new, &record, root).await {
@@ -180,12 +184,15 @@ impl Hands {
 
     /// What the program and the session are given: a named part of the launcher's
     /// environment and the variables by which a program in the session finds its agent.
-    fn session_environment(&self, tool: &Tool, record: &Record) -> Vec<(String, String)> {
+    fn session_environment(&self, tool: &Tool, record: &Record, root: &Path) -> Vec<(String, String)> {
         let mut env = environment(&self.settings.environment, tool);
         let mut add = |name: &str, value: String| env.push((name.to_owned(), value));
         add("HOUMAO_MANIFEST_PATH", record.manifest_path.display().to_string());
         add("HOUMAO_AGENT_ID", record.id.to_string());
         add("HOUMAO_TOOL", record.tool.clone());
+        if tool.hooks.is_some() {
+            add(HOOKS_ENV, reports::hooks_path(root).display().to_string());
+        }
         if let Some(dir) = &record.agent_def_dir {
             add("HOUMAO_AGENT_DEF_DIR", dir.display().to_string());
         }

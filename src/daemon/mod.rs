@@ -13,6 +13,7 @@ mod observe;
 mod observers;
 mod reader;
 mod run;
+mod sources;
 mod stop;
 mod survey;
 

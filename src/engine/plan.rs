@@ -172,7 +172,7 @@ fn order(world: &World, launch: Launch, now: Timestamp) -> Result<LaunchOrder> {
             format!("there is no tool {tool_name:?}; the tools are {}", known.join(", ")),
         ));
     };
-    let argv = if launch.argv.is_empty() { tool.command.clone() } else { launch.argv };
+    let argv = if launch.argv.is_empty() { tool.launch_argv() } else { launch.argv };
     if argv.is_empty() {
         return Err(Error::new(
             Kind::Invalid,

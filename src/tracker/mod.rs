@@ -185,6 +185,12 @@ impl Tracker {
         self.tick(now);
     }
 
+    /// A source says nothing any more.
+    pub fn withdraw(&mut self, source: &str, now: Timestamp) {
+        self.reports.retain(|known| known.source != source);
+        self.tick(now);
+    }
+
     /// A prompt was accepted: the state from before no longer counts as ready.
     pub fn accepted(&mut self, now: Timestamp) {
         self.submission = Some(Submission::default());
