@@ -14,7 +14,7 @@ use crate::model::record::{Backend, Lifecycle, LifecycleState};
 use crate::model::{Actor, EventKind, Record};
 use crate::store::{self, Expect, LaunchManifest, launch, lifecycle, names, reports};
 use crate::tmux::{Client, NewSession};
-use crate::tool::{HOOKS_ENV, Tool};
+use crate::tool::{HOOKS_ENV, Hooks, Tool};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,13 +82,21 @@ impl Hands {
             role_name: name.clone(),
             now,
         };
+        let hooks = tool.hooks.as_ref().filter(|_| order.has_hooks);
+        // A system's own settings stay in force, and the hooks away.
+        let settings = hooks.and_then(Hooks::settings).filter(|(_, instead_of)| !instead_of.exists());
+        let mut env = self.session_environment(&tool, &record);
+        env.extend(hooks.map(|_| (HOOKS_ENV.to_owned(), reports::hooks_path(&root).display().to_string())));
+        if let Some(name) = hooks.and_then(Hooks::settings_env).filter(|_| settings.is_some()) {
+            env.push((name.to_owned(), reports::settings_path(&root).display().to_string()));
+        }
+        let hooks = hooks.map(|_| settings.map(|(text, _)| text));
         let saved = {
             let (registry, root, record) = (self.registry.clone(), root.clone(), record.clone());
-            let has_hooks = tool.hooks.is_some();
             blocking(move || {
                 launch::write_session(&root, &manifest)?;
-                if has_hooks {
-                    reports::make_hooks_file(&root)?;
+                if let Some(settings) = hooks {
+                    reports::make_hooks(&root, settings.as_deref())?;
                 }
                 registry.publish(&record, &Expect::New, now)?;
                 let entry = registry.read(&record.id)?.ok_or_else(|| {
@@ -103,7 +111,7 @@ impl Hands {
             window_name: launch::WINDOW_NAME.to_owned(),
             cwd: order.cwd,
             size: SIZE,
-            env: self.session_environment(&tool, &record, &root),
+            env,
             argv,
         };
         match self.spawn(&new, &record, root).await {
@@ -184,15 +192,12 @@ impl Hands {
 
     /// What the program and the session are given: a named part of the launcher's
     /// environment and the variables by which a program in the session finds its agent.
-    fn session_environment(&self, tool: &Tool, record: &Record, root: &Path) -> Vec<(String, String)> {
+    fn session_environment(&self, tool: &Tool, record: &Record) -> Vec<(String, String)> {
         let mut env = environment(&self.settings.environment, tool);
         let mut add = |name: &str, value: String| env.push((name.to_owned(), value));
         add("HOUMAO_MANIFEST_PATH", record.manifest_path.display().to_string());
         add("HOUMAO_AGENT_ID", record.id.to_string());
         add("HOUMAO_TOOL", record.tool.clone());
-        if tool.hooks.is_some() {
-            add(HOOKS_ENV, reports::hooks_path(root).display().to_string());
-        }
         if let Some(dir) = &record.agent_def_dir {
             add("HOUMAO_AGENT_DEF_DIR", dir.display().to_string());
         }

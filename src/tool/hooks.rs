@@ -1,4 +1,5 @@
-//! What a program that we launch is told to report: arguments for that one launch, and what their events show.
+//! What a program that we launch is told to report: arguments or a file of settings for that one launch, and what their
+//! events show.
 //!
 //! Each event runs a line of shell that appends one line to a file of ours. The file's name reaches it through the
 //! environment, so no path has to be quoted, and outside our launch there is no such file and nothing happens.
@@ -7,6 +8,7 @@ use super::{Said, Shows, said};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// The variable that names the file.
 pub const HOOKS_ENV: &str = "TROOP_HOOKS";
@@ -23,9 +25,22 @@ const EVENT: &str = "EVENT";
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hooks {
+    #[serde(default)]
     args: Vec<String>,
+    settings: Option<Settings>,
     fresh_ms: u64,
     shows: BTreeMap<String, Shows>,
+}
+
+/// A file of settings that the program reads besides the person's own.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// The variable that names it.
+    env: String,
+    /// The file in whose place the program reads it; where that is there, it stays in force, and there are no hooks.
+    instead_of: PathBuf,
+    text: String,
 }
 
 /// One line of the file; other keys are left alone.
@@ -38,6 +53,16 @@ impl Hooks {
     /// The arguments for one launch. `{say:EVENT}` in them is a line of shell, escaped for a string of JSON or TOML.
     pub fn args(&self) -> Vec<String> {
         self.args.iter().map(|argument| self.fill(argument)).collect()
+    }
+
+    /// The text of the settings for one launch, and the file in whose place they are read.
+    pub fn settings(&self) -> Option<(String, &Path)> {
+        self.settings.as_ref().map(|settings| (self.fill(&settings.text), settings.instead_of.as_path()))
+    }
+
+    /// The variable that names the file of the settings.
+    pub fn settings_env(&self) -> Option<&str> {
+        self.settings.as_ref().map(|settings| settings.env.as_str())
     }
 
     fn fill(&self, argument: &str) -> String {
@@ -67,7 +92,8 @@ impl Hooks {
 
     /// What is wrong with the definition, if anything is.
     pub(super) fn check(&self) -> Result<(), String> {
-        for part in self.args.iter().flat_map(|argument| argument.split(SAY).skip(1)) {
+        let texts = self.args.iter().chain(self.settings.iter().map(|settings| &settings.text));
+        for part in texts.flat_map(|argument| argument.split(SAY).skip(1)) {
             let event = part.split_once('}').map_or(part, |(event, _)| event);
             if !super::is_token(event) {
                 return Err(format!("has a hook for {event:?}; an event is written {SAY}NAME}}"));
@@ -124,6 +150,17 @@ mod tests {
         assert_eq!(text, "{\"event\":\"Stop\"}\n".repeat(2));
         let said = hooks("claude").read(text.lines().map(str::as_bytes), NOW).unwrap().unwrap();
         assert_eq!((said.words.as_str(), said.shows), ("Stop", Shows::Ready));
+    }
+
+    #[test]
+    fn a_file_of_settings_takes_the_place_of_another() {
+        let hooks = hooks("gemini");
+        let (text, instead_of) = hooks.settings().unwrap();
+        assert_eq!(instead_of, Path::new("/etc/gemini-cli/system-defaults.json"));
+        assert_eq!(hooks.settings_env(), Some("GEMINI_CLI_SYSTEM_DEFAULTS_PATH"));
+        let settings: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(settings["hooks"]["AfterAgent"][0]["hooks"][0]["command"].as_str().unwrap().contains("AfterAgent"));
+        assert_eq!(hooks.args(), [""; 0]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fs;
 const MUTE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/mute");
 
 /// Its definition, in the place of a person's own.
-fn definition() -> String {
+fn definition(instead_of: &str) -> String {
     format!(
         r#"
 name = "mute"
@@ -28,6 +28,10 @@ shows = {{ busy = "active", waiting = "approval" }}
 args = ["Working", "{{say:Working}}", "Asking", "{{say:Asking}}", "End", "{{say:End}}"]
 fresh_ms = 60_000
 shows = {{ Working = "active", Asking = "question" }}
+[hooks.settings]
+env = "MUTE_SETTINGS"
+instead_of = "{instead_of}"
+text = '{{"asking":"{{say:Asking}}"}}'
 [[rule]]
 id = "never"
 region = "title"
@@ -39,10 +43,15 @@ priority = 1
 }
 
 fn world() -> World {
+    world_with("/nonexistent")
+}
+
+/// `instead_of` is the file in whose place the program reads the settings with its hooks.
+fn world_with(instead_of: &str) -> World {
     let sandbox = Sandbox::new();
     let tools = sandbox.home().join(".config/troop/tools");
     fs::create_dir_all(&tools).unwrap();
-    fs::write(tools.join("mute.toml"), definition()).unwrap();
+    fs::write(tools.join("mute.toml"), definition(instead_of)).unwrap();
     World::mounted(sandbox, &[])
 }
 
@@ -58,6 +67,14 @@ fn order(world: &World, order: &str) {
     fs::write(world.sandbox().work().join("orders"), format!("{order}\n")).unwrap();
 }
 
+/// The file of settings that the program was given.
+fn settings(world: &World) -> Option<String> {
+    let pid = world.state("agents/a")["probe_snapshot"]["pane_pid"].as_i64().unwrap();
+    let environ = String::from_utf8(fs::read(format!("/proc/{pid}/environ")).unwrap()).unwrap();
+    let path = environ.split('\0').find_map(|variable| variable.strip_prefix("MUTE_SETTINGS="))?;
+    Some(fs::read_to_string(path).unwrap())
+}
+
 /// The first clue in `explain`.
 fn decided(world: &World) -> String {
     let text = world.read("agents/a/explain");
@@ -66,11 +83,12 @@ fn decided(world: &World) -> String {
 
 /// Besides the terminal, what a program says elsewhere counts where its definition in `tools/` names such a
 /// source, each for as long as that says: a status file that the program keeps itself (of `claude`, for 12
-/// hours at most and while the process that wrote it lives), and hooks (of `claude`, 2 minutes an event). They
+/// hours at most and while the process that wrote it lives), and hooks (of `claude` and `gemini`, 2 minutes an event). They
 /// decide where no rule finds anything on the screen, never against work or a question that is to be seen; a
 /// newer report of work stands against a composer for 1.5 s. `explain` names the source. Two seconds after it
-/// has nothing to say any more the status is `unknown`. Hooks are arguments of the one launch, and only of one
-/// that is given no command line of its own: nothing of a person's configuration is read or changed.
+/// has nothing to say any more the status is `unknown`. Hooks are given by the arguments or the environment of
+/// the one launch, and only of one that names no command line of its own: nothing of a person's configuration
+/// is read or changed.
 #[test]
 fn what_a_program_says_elsewhere() {
     let world = world();
@@ -111,6 +129,8 @@ fn what_a_program_says_elsewhere() {
     world.wait_status("a", "blocked");
     order(&world, "hook End");
     world.wait_status("a", "unknown");
+    let settings = serde_json::from_str::<serde_json::Value>(&settings(&world).unwrap()).unwrap();
+    assert!(settings["asking"].as_str().unwrap().contains(r#"{"event":"Asking"}"#), "{settings}");
     let written = fs::read_dir(world.sandbox().home()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(written.into_iter().all(|name| name == ".config" || name == ".mute" || name == ".local"));
 }
@@ -124,6 +144,16 @@ fn a_command_line_of_ones_own_gets_no_hooks() {
     world.wait_status("a", "active");
     assert_eq!(decided(&world), "decided by status file rule busy (priority 0): active");
     assert!(!world.read("agents/a/explain").contains("hook"));
+    assert_eq!(settings(&world), None);
+}
+
+#[test]
+fn settings_of_the_system_stay_in_force() {
+    let world = world_with(MUTE);
+    launch(&world, "");
+    order(&world, "hook Working");
+    world.wait_status("a", "active");
+    assert_eq!(settings(&world), None);
 }
 
 #[test]
