@@ -165,7 +165,7 @@ fn a_program_that_was_started_again_is_found_again() {
     let session = world.session("a");
     // The file of the one that is gone stays where it was.
     world.tmux(&["respawn-pane", "-k", "-t", &format!("={session}:"), MUTE]);
-    world.wait_status("a", "unknown");
+    wait_for("its word to be taken back", LIMIT, || !world.read("agents/a/explain").contains("status file"));
     order(&world, "status waiting");
     world.wait_status("a", "blocked");
 }
