@@ -39,6 +39,16 @@ pub(crate) fn run(measuring: bool) -> Fallible<String> {
     let fast = keystrokes(&sandbox, &mount, times(200), Duration::from_millis(10))?;
     row("a keystroke", "a changed `screen`, a key right after the last was shown", fast, "50");
 
+    let state = states(&sandbox, &mount, times(100))?;
+    row(
+        "a keystroke into an empty composer, or the one that empties it",
+        "a changed `surface` in `state.json`",
+        state,
+        "60",
+    );
+    let active = work(&sandbox, &mount, times(20))?;
+    row("Enter in the composer", "`active` in `status`", active, "60");
+
     let received = prompts(&sandbox, &mount, times(40))?;
     let above = received.iter().map(|ms| ms - SETTLE.as_secs_f64() * 1e3).collect();
     row("close(2) of a prompt", "its program has it", received, "");
@@ -158,6 +168,40 @@ fn keystrokes(sandbox: &Sandbox, mount: &Mount, count: usize, pause: Duration) -
         wait("the screen", || fs::read(&screen).is_ok_and(|now| now != before))?;
         times.push(ms(start.elapsed()));
     }
+    Ok(times)
+}
+
+fn states(sandbox: &Sandbox, mount: &Mount, count: usize) -> Fallible<Vec<f64>> {
+    let mut keyboard = Keyboard::of(sandbox, "typed")?;
+    let state = mount.join("agents/typed/state.json");
+    let editing = || -> Option<String> {
+        let state: serde_json::Value = serde_json::from_slice(&fs::read(&state).ok()?).ok()?;
+        Some(state["surface"]["editing_input"].as_str()?.to_owned())
+    };
+    let mut times = Vec::new();
+    for (key, expected) in [("x", "yes"), ("BSpace", "no")].into_iter().cycle().take(count) {
+        std::thread::sleep(Duration::from_millis(537));
+        let start = Instant::now();
+        keyboard.press(key)?;
+        wait("the state", || editing().as_deref() == Some(expected))?;
+        times.push(ms(start.elapsed()));
+    }
+    Ok(times)
+}
+
+fn work(sandbox: &Sandbox, mount: &Mount, count: usize) -> Fallible<Vec<f64>> {
+    let mut keyboard = Keyboard::of(sandbox, "typed")?;
+    let mut times = Vec::new();
+    for _ in 0..count {
+        wait_status(mount, "typed", "ready")?;
+        keyboard.press("x")?;
+        std::thread::sleep(Duration::from_millis(537));
+        let start = Instant::now();
+        keyboard.press("Enter")?;
+        wait_status(mount, "typed", "active")?;
+        times.push(ms(start.elapsed()));
+    }
+    wait_status(mount, "typed", "ready")?;
     Ok(times)
 }
 

@@ -39,7 +39,7 @@ pub(super) fn screen(path: &Path, tool: &str, title: &str, dir: Option<&Path>) -
     }
     let screen = Screen::parse(&std::fs::read(path).map_err(failed)?);
     let rows = u16::try_from(screen.text.lines().count().saturating_sub(1)).unwrap_or(u16::MAX);
-    let sight = Sight::new(title, &screen.text, &screen.ansi, (0, rows));
+    let sight = Sight::new(title, &screen.text, &screen.ansi, (0, rows), true);
     let found = tool.find(&sight, None);
     print(|out| {
         if found.is_empty() {

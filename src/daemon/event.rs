@@ -7,6 +7,7 @@ use crate::model::{AgentId, Manifest, PaneId, Terminal};
 use crate::port::Answer;
 use crate::store::Entry;
 use crate::tmux::{self, Client};
+use crate::tracker::Report;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,6 +51,10 @@ pub(super) enum Event {
     Scrolled { agent: AgentId, serial: Serial, text: Arc<str> },
     /// An observer has nothing to observe any more.
     Ended { agent: AgentId, serial: Serial },
+    /// A program says something elsewhere than on its terminal, or does not any more.
+    Reported { agent: AgentId, serial: Serial, source: &'static str, report: Option<Box<Report>> },
+    /// What an agent's programs say elsewhere has been read for the first time.
+    Followed { agent: AgentId, serial: Serial },
     /// Some session of that server came or went.
     Sessions(PathBuf),
     /// The sessions of that server; none when there is no server.

@@ -18,7 +18,7 @@ const OBSERVER_LOCK: &str = "observer.lock";
 
 /// All journals.
 pub(super) struct Journals {
-    watch: Option<Watch>,
+    watch: Option<Arc<Watch>>,
     open: HashMap<AgentId, Open>,
     /// Whose the session roots are that are watched.
     roots: HashMap<Arc<Path>, AgentId>,
@@ -44,7 +44,7 @@ pub(super) struct Changed {
 }
 
 impl Journals {
-    pub(super) fn new(watch: Option<Watch>) -> Self {
+    pub(super) fn new(watch: Option<Arc<Watch>>) -> Self {
         Self { watch, open: HashMap::new(), roots: HashMap::new() }
     }
 

@@ -12,9 +12,9 @@ use crate::engine::LaunchOrder;
 use crate::error::{Error, Kind, Result};
 use crate::model::record::{Backend, Lifecycle, LifecycleState};
 use crate::model::{Actor, EventKind, Record};
-use crate::store::{self, Expect, LaunchManifest, launch, lifecycle, names};
+use crate::store::{self, Expect, LaunchManifest, launch, lifecycle, names, reports};
 use crate::tmux::{Client, NewSession};
-use crate::tool::Tool;
+use crate::tool::{HOOKS_ENV, Hooks, Tool};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,10 +82,22 @@ impl Hands {
             role_name: name.clone(),
             now,
         };
+        let hooks = tool.hooks.as_ref().filter(|_| order.has_hooks);
+        // A system's own settings stay in force, and the hooks away.
+        let settings = hooks.and_then(Hooks::settings).filter(|(_, instead_of)| !instead_of.exists());
+        let mut env = self.session_environment(&tool, &record);
+        env.extend(hooks.map(|_| (HOOKS_ENV.to_owned(), reports::hooks_path(&root).display().to_string())));
+        if let Some(name) = hooks.and_then(Hooks::settings_env).filter(|_| settings.is_some()) {
+            env.push((name.to_owned(), reports::settings_path(&root).display().to_string()));
+        }
+        let hooks = hooks.map(|_| settings.map(|(text, _)| text));
         let saved = {
             let (registry, root, record) = (self.registry.clone(), root.clone(), record.clone());
             blocking(move || {
                 launch::write_session(&root, &manifest)?;
+                if let Some(settings) = hooks {
+                    reports::make_hooks(&root, settings.as_deref())?;
+                }
                 registry.publish(&record, &Expect::New, now)?;
                 let entry = registry.read(&record.id)?.ok_or_else(|| {
                     Error::new(Kind::Gone, format!("the record of {} was removed while it was launched", record.name))
@@ -99,7 +111,7 @@ impl Hands {
             window_name: launch::WINDOW_NAME.to_owned(),
             cwd: order.cwd,
             size: SIZE,
-            env: self.session_environment(&tool, &record),
+            env,
             argv,
         };
         match self.spawn(&new, &record, root).await {

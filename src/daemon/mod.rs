@@ -14,6 +14,7 @@ mod observers;
 mod pace;
 mod reader;
 mod run;
+mod sources;
 mod stop;
 mod survey;
 

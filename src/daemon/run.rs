@@ -7,6 +7,7 @@ use super::event::{Event, MAX_EVENTS};
 use super::journals::Journals;
 use super::observers::Observers;
 use super::reader::{self, MAX_CHANGES};
+use super::sources::Sources;
 use crate::command::Command;
 use crate::engine::{Effect, Fact, Note, World, plan};
 use crate::error::{Error, Result};
@@ -95,6 +96,7 @@ struct Loop {
     reader: JoinHandle<()>,
     journals: Journals,
     observers: Observers,
+    sources: Sources,
     /// When each record was read last: what was looked for before that says nothing.
     read_at: HashMap<AgentId, Instant>,
     scanned: bool,
@@ -122,7 +124,8 @@ impl Loop {
                 .collect();
             Watch::start(&roots, move |change| drop(changes.blocking_send(change)))
         };
-        let watch = watch.inspect_err(|error| tracing::warn!(%error, "records are not watched")).ok();
+        let watch = watch.inspect_err(|error| tracing::warn!(%error, "records are not watched")).ok().map(Arc::new);
+        let sources = Sources::start(watch.clone(), settings.mountpoint.clone(), events.clone());
         let _ = changes.try_send(Change::Rescan);
         let reader = tokio::spawn(reader::run(registry, changed, events));
         Self {
@@ -134,6 +137,7 @@ impl Loop {
             reader,
             journals: Journals::new(watch),
             observers,
+            sources,
             read_at: HashMap::new(),
             scanned: false,
             settled: false,
@@ -150,6 +154,10 @@ impl Loop {
                 let events = self.journals.meet(&record);
                 let fact = Fact::Record { record: Box::new(entry.record), path: entry.path.into(), manifest };
                 self.learn(fact, now);
+                if !self.was_looked_at(&id) {
+                    // Another life: what the last one said does not count.
+                    self.sources.forget(&id);
+                }
                 self.learn(Fact::Journal(id.clone(), events), now);
                 self.observers.reconcile(&id, &self.world, now);
                 self.read_at.insert(id, looked);
@@ -167,8 +175,11 @@ impl Loop {
                 }
                 self.learn(Fact::Oddities(oddities), now);
                 self.scanned = true;
+                // Changes that the watch has lost lead to a scan.
+                self.sources.again();
             }
             Event::Changed(path) => {
+                self.sources.changed(&path);
                 if let Some(changed) = self.journals.changed(&path) {
                     if changed.manifest {
                         self.reread(Change::Record(changed.agent.to_string()));
@@ -179,9 +190,16 @@ impl Loop {
             Event::Connected { agent, serial, link } => self.observers.connected(&agent, serial, link),
             Event::Looked { agent, serial, terminal } => {
                 if self.observers.is_current(&agent, serial) {
-                    self.learn(Fact::Terminal(agent, terminal), now);
+                    self.learn(Fact::Terminal(agent.clone(), terminal), now);
+                    self.sources.looked(&agent, &self.world);
                 }
             }
+            Event::Reported { agent, serial, source, report } => {
+                if self.sources.is_current(&agent, serial) {
+                    self.learn(Fact::Reported(agent, source, report), now);
+                }
+            }
+            Event::Followed { agent, serial } => self.sources.read(&agent, serial),
             Event::Scrolled { agent, serial, text } => {
                 if self.observers.is_current(&agent, serial) {
                     self.learn(Fact::Scrollback(agent, text), now);
@@ -298,6 +316,7 @@ impl Loop {
     fn lose(&mut self, id: &AgentId, now: Timestamp) {
         self.read_at.remove(id);
         self.observers.forget(id);
+        self.sources.forget(id);
         self.last_refusal.remove(id);
         self.journals.forget(id);
         self.learn(Fact::NoRecord(id.clone()), now);
@@ -317,7 +336,11 @@ impl Loop {
             self.note(note, now);
         }
         self.observers.pass_time(&self.world, now);
-        if !self.settled && self.scanned && self.observers.ids().all(|id| self.was_looked_at(id)) {
+        if !self.settled
+            && self.scanned
+            && self.sources.are_read()
+            && self.observers.ids().all(|id| self.was_looked_at(id))
+        {
             self.settled = true;
             self.learn(Fact::Settled, now);
         }

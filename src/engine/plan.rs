@@ -75,6 +75,8 @@ pub struct LaunchOrder {
     pub tool: String,
     /// The command line, `{troop}` not yet replaced.
     pub argv: Vec<String>,
+    /// Whether the tool's hooks are injected: nobody gave a command line of his own.
+    pub has_hooks: bool,
     /// Where it works.
     pub cwd: PathBuf,
 }
@@ -172,14 +174,16 @@ fn order(world: &World, launch: Launch, now: Timestamp) -> Result<LaunchOrder> {
             format!("there is no tool {tool_name:?}; the tools are {}", known.join(", ")),
         ));
     };
-    let argv = if launch.argv.is_empty() { tool.command.clone() } else { launch.argv };
+    let has_hooks = launch.argv.is_empty() && tool.hooks.is_some();
+    let argv = if launch.argv.is_empty() { tool.launch_argv() } else { launch.argv };
     if argv.is_empty() {
         return Err(Error::new(
             Kind::Invalid,
             format!("the tool {tool_name} has no command of its own; give one after --"),
         ));
     }
-    Ok(LaunchOrder { name, tool: tool_name, argv, cwd: launch.cwd.unwrap_or_else(|| world.default_cwd.clone()) })
+    let cwd = launch.cwd.unwrap_or_else(|| world.default_cwd.clone());
+    Ok(LaunchOrder { name, tool: tool_name, argv, has_hooks, cwd })
 }
 
 fn find<'a>(world: &'a World, id: &AgentId) -> Result<&'a Agent> {

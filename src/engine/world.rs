@@ -5,7 +5,7 @@ use crate::model::live::{Identity, Status};
 use crate::model::snapshot::{History, Oddities};
 use crate::model::{Actor, AgentId, AgentView, Event, EventKind, Manifest, Record, Screen, Terminal};
 use crate::tool::{Tool, Tools};
-use crate::tracker::Tracker;
+use crate::tracker::{Report, Tracker};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,8 @@ pub enum Fact {
     Terminal(AgentId, Terminal),
     /// What has scrolled off an agent's screen.
     Scrollback(AgentId, Arc<str>),
+    /// What an agent's program says elsewhere than on its terminal: the source, and nothing when it says nothing any more.
+    Reported(AgentId, &'static str, Option<Box<Report>>),
     /// Lines of an agent's journal, in order.
     Journal(AgentId, Vec<Event>),
     /// A prompt was accepted.
@@ -173,6 +175,12 @@ impl World {
             }
             Fact::Terminal(id, terminal) => return self.with(&id, now, |agent| agent.look(terminal, now)),
             Fact::Scrollback(id, text) => return self.with(&id, now, |agent| agent.scrollback = text),
+            Fact::Reported(id, source, report) => {
+                return self.with(&id, now, |agent| match report {
+                    Some(report) => agent.tracker.report(*report, now),
+                    None => agent.tracker.withdraw(source, now),
+                });
+            }
             Fact::Accepted(id, text) => {
                 return self.with(&id, now, |agent| {
                     agent.prompt = text.into();

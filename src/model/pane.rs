@@ -43,6 +43,8 @@ pub struct Pane {
     pub title: String,
     /// Cursor column and row, from 0.
     pub cursor: (u16, u16),
+    /// Whether the program shows its cursor.
+    pub cursor_shown: bool,
     /// Columns and rows.
     pub size: (u16, u16),
     /// The alternate screen is shown.

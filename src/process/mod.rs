@@ -4,8 +4,10 @@
 //! A process that vanishes while it is looked at is an absence, never an error.
 
 mod ended;
+mod environ;
 mod stat;
 mod walk;
 
 pub use ended::ended;
+pub use environ::variable;
 pub use walk::{MAX_ARGV_BYTES, MAX_PROCESSES, programs, start_time, thread_group, was_signalled};

@@ -147,6 +147,7 @@ fn look(tool: &Tool, snapshot: &Snapshot, known: Option<&Runtime>) -> Look {
         exit_signal: None,
         title: String::new(),
         cursor: (0, rows.saturating_sub(1)),
+        cursor_shown: true,
         size: (0, 0),
         alternate: false,
         input_off: false,

@@ -114,6 +114,7 @@ fn look(frame: &Frame, tool: &Tool) -> Look {
         exit_signal: None,
         title: text("title").chars().filter(|c| !c.is_control()).collect(),
         cursor: (number("cx"), number("cy")),
+        cursor_shown: text("cursor") == "1",
         size: (number("w"), number("h")),
         alternate: text("alt") == "1",
         input_off: false,

@@ -17,6 +17,7 @@ pub mod lock;
 pub mod manifest;
 pub mod names;
 pub mod registry;
+pub mod reports;
 pub mod roots;
 pub mod scan;
 pub mod watch;

@@ -82,7 +82,8 @@ impl Watch {
 
     /// Watches a directory of [`Watch::also`] no longer.
     pub fn forget(&self, path: &Path) {
-        if self.watches.also.lock().remove(path) {
+        let is_awaited = || self.watches.anchors.lock().contains(path);
+        if self.watches.also.lock().remove(path) && !is_awaited() {
             // Fails when the directory is gone, and its watch with it.
             let _ = self.watches.watcher.lock().unwatch(path);
         }

@@ -14,11 +14,11 @@ pub const MAX_SCROLLBACK_LINES: u32 = 50_000;
 /// The facts in order, title and command last: both are what a program says. The
 /// title's length in bytes stands before it, so that it may hold anything.
 const FORMAT: &str = "#{pane_id} #{pane_pid} #{pane_dead} #{pane_dead_status} #{pane_dead_signal} \
-    #{cursor_x} #{cursor_y} #{pane_width} #{pane_height} #{alternate_on} #{pane_input_off} #{pane_in_mode} \
+    #{cursor_x} #{cursor_y} #{cursor_flag} #{pane_width} #{pane_height} #{alternate_on} #{pane_input_off} #{pane_in_mode} \
     #{history_size} #{bracket_paste_flag} #{n:pane_title} #{pane_title} #{pane_current_command}";
 
 /// How many fields of [`FORMAT`] come before the title.
-const FIELDS: usize = 15;
+const FIELDS: usize = 16;
 
 /// How often a look is repeated when a pane's text ended its reply early.
 const LOOKS: usize = 3;
@@ -125,6 +125,7 @@ fn parse_pane(text: &str) -> Option<Pane> {
     let exit_status = fields.next()?.parse().ok();
     let exit_signal = fields.next()?.parse().ok();
     let cursor = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let cursor_shown = flag(fields.next()?)?;
     let size = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     let alternate = flag(fields.next()?)?;
     let input_off = flag(fields.next()?)?;
@@ -143,6 +144,7 @@ fn parse_pane(text: &str) -> Option<Pane> {
         exit_signal: exit_signal.filter(|_| dead),
         title: plain(title),
         cursor,
+        cursor_shown,
         size,
         alternate,
         input_off,
@@ -173,7 +175,7 @@ mod tests {
 
     #[test]
     fn titles_may_hold_anything() {
-        let facts = |title: &str| format!("%3 42 0   5 6 80 24 1 0 2 17 1 {} {title} my prog", title.len());
+        let facts = |title: &str| format!("%3 42 0   5 6 1 80 24 1 0 2 17 1 {} {title} my prog", title.len());
         for title in ["", "a b", "%end 1 2 3\nx", "é😀 "] {
             let pane = parse_pane(&facts(title)).unwrap();
             assert_eq!(pane.title, plain(title));
@@ -189,7 +191,7 @@ mod tests {
     #[test]
     fn a_death_has_a_status_or_a_signal() {
         let died = |status: &str, signal: &str| {
-            let pane = parse_pane(&format!("%3 42 1 {status} {signal} 0 0 80 24 0 0 0 0  0  sh")).unwrap();
+            let pane = parse_pane(&format!("%3 42 1 {status} {signal} 0 0 0 80 24 0 0 0 0  0  sh")).unwrap();
             (pane.exit_status, pane.exit_signal)
         };
         assert_eq!(died("3", ""), (Some(3), None));

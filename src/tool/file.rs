@@ -1,6 +1,6 @@
 //! A tool definition as it is written: names and types only, the rules about them are in [`super::Tool::parse`].
 
-use super::Rule;
+use super::{Hooks, Rule, StatusFile};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -26,6 +26,10 @@ pub(super) struct File {
     pub(super) ready: Ready,
     #[serde(default)]
     pub(super) active: Active,
+    #[serde(default)]
+    pub(super) status_file: Option<StatusFile>,
+    #[serde(default)]
+    pub(super) hooks: Option<Hooks>,
     #[serde(default)]
     pub(super) question: Question,
     #[serde(default)]

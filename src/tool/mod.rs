@@ -3,16 +3,22 @@
 //! the same name in `~/.config/troop/tools/` takes the place of one.
 
 mod file;
+mod hooks;
 mod question;
 mod read;
 mod region;
 mod rule;
+mod said;
+mod status_file;
 mod style;
 mod version;
 
+pub use hooks::{HOOKS_ENV, Hooks};
 pub use read::Found;
 pub use region::{Region, Sight};
 pub use rule::{Rule, Shows};
+pub use said::Said;
+pub use status_file::StatusFile;
 pub use version::version;
 
 use crate::error::{Error, Kind, Result};
@@ -29,11 +35,14 @@ pub const GENERIC: &str = "generic";
 
 /// The definitions that come with the program.
 const SHIPPED: &[(&str, &str)] = &[
+    ("aider", include_str!("aider.toml")),
     ("claude", include_str!("claude.toml")),
     ("codex", include_str!("codex.toml")),
     ("gemini", include_str!("gemini.toml")),
     ("generic", include_str!("generic.toml")),
     ("kimi", include_str!("kimi.toml")),
+    ("opencode", include_str!("opencode.toml")),
+    ("qwen", include_str!("qwen.toml")),
     ("stand-in", include_str!("stand-in.toml")),
 ];
 
@@ -88,6 +97,10 @@ pub struct Tool {
     pub start_settle: Duration,
     /// How long a screen that says active may stand still before that counts as stale.
     pub stale_after: Duration,
+    /// The file in which it keeps its own status.
+    pub status_file: Option<StatusFile>,
+    /// What it is told to report when we launch it.
+    pub hooks: Option<Hooks>,
     regions: Vec<(String, Condition)>,
     question: question::Reader,
     /// What is asked when none of the rules matches: the rules of [`GENERIC`].
@@ -128,6 +141,8 @@ impl Tool {
         if let Some(name) = file.regions.keys().find(|name| !region::is_name(name)) {
             return Err(wrong(format!("names a region {name:?}; use small letters and '-'")));
         }
+        file.status_file.as_ref().map_or(Ok(()), StatusFile::check).map_err(wrong)?;
+        file.hooks.as_ref().map_or(Ok(()), Hooks::check).map_err(wrong)?;
         let used = file.rule.iter().flat_map(Rule::conditions).filter_map(|condition| condition.region.name());
         let question = question::Reader::new(file.question).map_err(&wrong)?;
         if let Some(name) = used.chain(question.region_name()).find(|name| !file.regions.contains_key(*name)) {
@@ -157,11 +172,19 @@ impl Tool {
             ready_settle,
             start_settle,
             stale_after,
+            status_file: file.status_file,
+            hooks: file.hooks,
             regions,
             question,
             last_resort: None,
             text: text.into(),
         })
+    }
+
+    /// The command line of a launch for which nobody gave another.
+    pub fn launch_argv(&self) -> Vec<String> {
+        let hooks = self.hooks.iter().filter(|_| !self.command.is_empty()).flat_map(Hooks::args);
+        self.command.iter().cloned().chain(hooks).collect()
     }
 
     /// Says which of its patterns is wrong and where, if one is. Shipped definitions are checked by a test instead,

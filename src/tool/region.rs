@@ -76,6 +76,7 @@ pub struct Sight<'a> {
     ansi: &'a str,
     rows: Vec<Range<usize>>,
     cursor: (u16, u16),
+    cursor_shown: bool,
     styles: OnceCell<Styles>,
 }
 
@@ -89,15 +90,16 @@ pub struct Part {
 }
 
 impl<'a> Sight<'a> {
-    /// A look at `title`, a screen's plain `text` and the same with escapes, and the cursor's column and row.
-    pub fn new(title: &'a str, text: &'a str, ansi: &'a str, cursor: (u16, u16)) -> Self {
+    /// A look at `title`, a screen's plain `text` and the same with escapes, and the cursor: its column and row, and
+    /// whether the program shows it.
+    pub fn new(title: &'a str, text: &'a str, ansi: &'a str, cursor: (u16, u16), cursor_shown: bool) -> Self {
         let mut rows = Vec::new();
         let mut start = 0;
         for row in text.lines() {
             rows.push(start..start + row.len());
             start += row.len() + 1;
         }
-        Self { title, text, ansi, rows, cursor, styles: OnceCell::new() }
+        Self { title, text, ansi, rows, cursor, cursor_shown, styles: OnceCell::new() }
     }
 
     /// The plain text of one row; empty below the last.
@@ -125,9 +127,9 @@ impl<'a> Sight<'a> {
         }
     }
 
-    /// Whether the cursor is in one of these rows.
+    /// Whether the cursor is shown in one of these rows.
     pub fn cursor_in(&self, part: &Part) -> bool {
-        part.rows.contains(&usize::from(self.cursor.1))
+        self.cursor_shown && part.rows.contains(&usize::from(self.cursor.1))
     }
 
     /// The styles of the characters of `part` in `bytes` of its text that are not blank.
@@ -177,7 +179,7 @@ mod tests {
     const TEXT: &str = "a\n\n[box\nx\n]\n  \nb\n\nc\n";
 
     fn text(region: &str) -> Option<String> {
-        let sight = Sight::new("t", TEXT, "", (0, 3));
+        let sight = Sight::new("t", TEXT, "", (0, 3), true);
         let named = |name: &str| (name == "box").then(|| TEXT.find("[box").unwrap()..TEXT.find(']').unwrap() + 1);
         sight.part(&Region::parse(region).unwrap(), named).map(|part| part.text)
     }
@@ -205,7 +207,7 @@ mod tests {
 
     #[test]
     fn styles_belong_to_the_characters_of_a_part() {
-        let sight = Sight::new("", "ab\n\ncd", "\u{1b}[2mab\n\nc\u{1b}[0md", (0, 0));
+        let sight = Sight::new("", "ab\n\ncd", "\u{1b}[2mab\n\nc\u{1b}[0md", (0, 0), true);
         let part = sight.part(&Region::Bottom(2), |_| None).unwrap();
         let dim = |bytes| sight.styles(&part, bytes).iter().map(|style| style.dim).collect::<Vec<_>>();
         assert_eq!(dim(0..5), [true, true, true, false]);

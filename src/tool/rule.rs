@@ -103,7 +103,7 @@ pub struct Condition {
     /// How every character has to look that the first group, or else the whole match, holds.
     #[serde(default, deserialize_with = "look")]
     style: Option<Look>,
-    /// Whether the cursor has to be in a row of the region.
+    /// Whether the cursor has to be shown in a row of the region.
     #[serde(default)]
     cursor: bool,
     #[serde(skip)]

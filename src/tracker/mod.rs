@@ -11,8 +11,8 @@
 //!    weaker evidence: the title could agree and does not, or the release is newer than the rules.
 //!    It is retracted by the first sign of work.
 //! 4. What a program says elsewhere ([`Report`]) counts only while it is fresh. It decides where the rules are
-//!    silent; a newer report of work stands against a composer until that has held for [`LONE_SETTLE`]; and a
-//!    report of ready only agrees, as a title does.
+//!    silent, unless a newer one says ready or a composer has been seen for [`LONE_SETTLE`] since; a newer report of
+//!    work stands against a composer for as long; and a report of ready only agrees, as a title does.
 //! 5. When no rule matches any more, the last verdict lasts [`UNKNOWN_AFTER`]; then the state is unknown.
 //! 6. Work on a screen that stands still for the tool's stale time is unknown as well.
 
@@ -73,6 +73,7 @@ pub struct Tracker {
     evidence: Option<Held>,
     /// The newest report of each source.
     reports: Vec<Report>,
+    composer: Option<report::Composer>,
     submission: Option<Submission>,
     interrupted_at: Option<Timestamp>,
     turn: Option<TurnSource>,
@@ -123,6 +124,7 @@ impl Tracker {
             moved_at: None,
             evidence: None,
             reports: Vec::new(),
+            composer: None,
             submission: None,
             interrupted_at: None,
             turn: None,
@@ -184,6 +186,12 @@ impl Tracker {
     pub fn report(&mut self, report: Report, now: Timestamp) {
         self.reports.retain(|known| known.source != report.source);
         self.reports.push(report);
+        self.tick(now);
+    }
+
+    /// A source says nothing any more.
+    pub fn withdraw(&mut self, source: &str, now: Timestamp) {
+        self.reports.retain(|known| known.source != source);
         self.tick(now);
     }
 
@@ -294,16 +302,21 @@ impl Tracker {
 
     /// What decides now: a rule on the last look, or what the program says elsewhere.
     fn posture(&self, now: Timestamp) -> Option<&Found> {
-        let seen = self.reading.posture(self.moved_at.is_some_and(|at| now < at + MOVING_FOR));
-        self.with_reports(seen, now)
+        self.with_reports(self.seen(now), now)
+    }
+
+    /// What a rule on the last look decides.
+    fn seen(&self, now: Timestamp) -> Option<&Found> {
+        self.reading.posture(self.moved_at.is_some_and(|at| now < at + MOVING_FOR))
     }
 
     /// Brings the evidence up to date with the last look and the time.
     fn hold(&mut self, now: Timestamp) {
         if !matches!(self.reading.liveness, Liveness::Alive) {
-            self.evidence = None;
+            (self.evidence, self.composer) = (None, None);
             return;
         }
+        self.see_composer(self.seen(now).map(|found| found.shows), now);
         let Some(found) = self.posture(now) else { return };
         let (shows, rule, source) = (found.shows, found.rule.clone(), found.source);
         match &mut self.evidence {

@@ -112,7 +112,8 @@ fn read_look(tool: &Tool, version: Option<&Version>, look: &Look) -> Reading {
         let front = look.programs.in_front().next().map_or("nothing", |process| &process.comm);
         Liveness::Behind(format!("{} is not in the foreground of its terminal ({front} is)", tool.name))
     };
-    let sight = Sight::new(&look.pane.title, &look.screen.text, &look.screen.ansi, look.pane.cursor);
+    let (title, screen) = (&look.pane.title, &look.screen);
+    let sight = Sight::new(title, &screen.text, &screen.ansi, look.pane.cursor, look.pane.cursor_shown);
     let alive = matches!(liveness, Liveness::Alive);
     let found = if alive { tool.find(&sight, version) } else { Vec::new() };
     let composer = if alive { tool.composer_row(&sight) } else { None };

@@ -30,7 +30,32 @@ impl Report {
     }
 }
 
+/// A composer on the screen, with nothing beside it that says otherwise: from when to when it was seen last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Composer {
+    since: Timestamp,
+    last: Timestamp,
+}
+
 impl Tracker {
+    /// Brings up to date since when the screen by itself has shown a composer. One that is out of sight has not gone.
+    pub(super) fn see_composer(&mut self, seen: Option<Shows>, now: Timestamp) {
+        match seen {
+            Some(shows) if shows.is_idle() => {
+                self.composer.get_or_insert(Composer { since: now, last: now }).last = now;
+            }
+            Some(_) => self.composer = None,
+            None => {}
+        }
+    }
+
+    /// Whether something says since then that the program has become ready: programs do not report every end, none of a
+    /// turn that is interrupted or of a question that is refused.
+    fn is_over(&self, report: &Report, now: Timestamp) -> bool {
+        self.fresh(now).any(|other| other.found.shows.is_idle() && other.at > report.at)
+            || self.composer.is_some_and(|composer| composer.last >= report.at + LONE_SETTLE)
+    }
+
     /// What decides of what the terminal shows and what the program says.
     pub(super) fn with_reports<'a>(&'a self, seen: Option<&'a Found>, now: Timestamp) -> Option<&'a Found> {
         if !matches!(self.reading.liveness, Liveness::Alive) {
@@ -40,16 +65,17 @@ impl Tracker {
             // A menu, a question or work on the screen is there to be seen.
             Some(seen) if !seen.shows.is_idle() => Some(seen),
             Some(seen) => {
-                let since = self.evidence.as_ref().filter(|held| held.shows.is_idle()).map_or(now, |held| held.since);
+                let since = self.composer.map_or(now, |composer| composer.since);
                 let newer = self.fresh(now).find(|report| {
-                    report.found.shows == Shows::Active && report.at >= since && now < report.at + LONE_SETTLE
+                    let is_new = report.at >= since && now < report.at + LONE_SETTLE;
+                    report.found.shows == Shows::Active && is_new && !self.is_over(report, now)
                 });
                 Some(newer.map_or(seen, |report| &report.found))
             }
             None => {
                 let rank = |report: &&Report| (report.found.shows.is_blocked(), report.found.shows == Shows::Active);
                 self.fresh(now)
-                    .filter(|report| !report.found.shows.is_idle())
+                    .filter(|report| !report.found.shows.is_idle() && !self.is_over(report, now))
                     .max_by_key(rank)
                     .map(|report| &report.found)
             }

@@ -68,6 +68,7 @@ fn with_programs(text: &str, programs: Programs) -> Terminal {
         exit_signal: None,
         title: String::new(),
         cursor: (0, 0),
+        cursor_shown: true,
         size: (80, 24),
         alternate: false,
         input_off: false,
@@ -273,10 +274,39 @@ fn a_program_without_rules_is_judged_by_stillness() {
 /// What happens to a rule's evidence over time.
 mod merge;
 
-/// A report of the tests' only source.
+/// A report of the tests' usual source.
 fn says(rig: &mut Rig, shows: Shows, ms: i64) {
+    reports(rig, "registry", shows, ms);
+}
+
+fn reports(rig: &mut Rig, source: &'static str, shows: Shows, ms: i64) {
     let fresh_for = SignedDuration::from_secs(10);
-    rig.tracker.report(Report::new("registry", "status".to_owned(), shows, at(ms), fresh_for), at(ms));
+    rig.tracker.report(Report::new(source, "status".to_owned(), shows, at(ms), fresh_for), at(ms));
+}
+
+#[test]
+fn a_report_ends_when_a_newer_one_or_the_composer_says_ready() {
+    let mut rig = Rig::new(TOOL);
+    rig.step(&look("???"), at(0));
+    reports(&mut rig, "hook", Shows::Approval, 100);
+    assert_eq!(rig.tracker.status(), Status::Blocked);
+    // Refused: no hook says so, and the status file does.
+    reports(&mut rig, "registry", Shows::Ready, 1000);
+    rig.step(&Wait, at(2999));
+    assert_eq!(rig.tracker.status(), Status::Unknown);
+
+    let mut rig = Rig::new(TOOL);
+    rig.step(&look(">"), at(0));
+    reports(&mut rig, "hook", Shows::Active, 100);
+    rig.step(&look(">"), at(200));
+    rig.step(&look("???"), at(300));
+    assert_eq!(rig.tracker.status(), Status::Active, "a composer may stay while a program works");
+    // Interrupted: the composer outlasts it.
+    rig.step(&look(">"), at(400));
+    rig.step(&look(">"), at(1600));
+    rig.step(&look("???"), at(2000));
+    rig.step(&Wait, at(4000));
+    assert_eq!(rig.tracker.status(), Status::Unknown);
 }
 
 #[test]
@@ -305,6 +335,11 @@ fn a_report_of_work_stands_against_a_composer_only_for_a_while() {
     rig.step(&Wait, at(250));
     says(&mut rig, Shows::Active, 1000);
     assert_eq!(rig.tracker.status(), Status::Active);
+    // However often it is looked at.
+    for ms in (1000..2500).step_by(30) {
+        rig.step(&look(">"), at(ms));
+        assert_eq!(rig.tracker.status(), Status::Active, "{ms}");
+    }
     rig.step(&Wait, at(2500));
     assert_eq!(rig.tracker.status(), Status::Active, "a composer has to settle");
     rig.step(&Wait, at(2750));

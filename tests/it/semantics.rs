@@ -11,6 +11,7 @@ mod prompt;
 mod reading;
 mod records;
 mod refusal;
+mod sources;
 mod state;
 mod tree;
 mod world;

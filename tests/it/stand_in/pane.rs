@@ -141,7 +141,7 @@ impl Pane {
     pub(super) fn shows(&self) -> Option<String> {
         let rows = self.tmux(&["capture-pane", "-p", "-e", "-t", "=main:"]);
         let (screen, title) = (Screen::parse(rows.as_bytes()), self.title());
-        let found = self.tool.find(&Sight::new(&title, &screen.text, &screen.ansi, (0, 0)), None);
+        let found = self.tool.find(&Sight::new(&title, &screen.text, &screen.ansi, (0, 0), true), None);
         found.first().map(|found| found.shows.as_str().to_owned())
     }
 

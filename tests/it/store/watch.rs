@@ -134,6 +134,17 @@ fn one_more_directory_can_be_watched_and_left() {
 }
 
 #[test]
+fn leaving_a_directory_in_which_a_registry_is_awaited_keeps_that_awaited() {
+    let fixture = Fixture::new();
+    let (watch, changes) = start(&[fixture.base.join("registry")]);
+    watch.also(fixture.base.as_path().into()).unwrap();
+    watch.forget(&fixture.base);
+    let record = active("alice");
+    fixture.registry.publish(&record, &troop::store::Expect::New, now()).unwrap();
+    until(&changes, |_| fixture.registry.read(&record.id).unwrap().is_some());
+}
+
+#[test]
 fn reading_is_no_change() {
     let fixture = Fixture::new();
     let record = active("alice");

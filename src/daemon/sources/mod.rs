@@ -1,0 +1,230 @@
+//! What programs say of themselves elsewhere than on their terminals. Which programs to follow is known from the looks; the
+//! rest happens on a thread of its own, because a file in somebody's home may take its time: it waits for a change,
+//! reads, and sends what is new to the loop. While nothing changes, nothing is done.
+//!
+//! Each kind of source is one file here and one line in [`sources_of`].
+
+mod hooks;
+mod place;
+mod status_file;
+
+use super::event::{Event, Events, Serial};
+use super::journals::journal_root;
+use crate::engine::World;
+use crate::model::{AgentId, Process, Terminal};
+use crate::store::Watch;
+use crate::tool::Tool;
+use crate::tracker::Report;
+use jiff::Timestamp;
+use place::Places;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The most that waits for the thread; more becomes one reading of everything.
+const MAX_ASKS: usize = 1024;
+/// The most programs of one pane that are followed. There is one, and another while it starts or hands over.
+const MAX_PROGRAMS: usize = 4;
+
+/// The loop's end: which programs of which agents are followed.
+pub(super) struct Sources {
+    asks: mpsc::Sender<Ask>,
+    known: HashMap<AgentId, Known>,
+    last_serial: Serial,
+    /// A change could not be passed on.
+    missed: bool,
+}
+
+struct Known {
+    serial: Serial,
+    programs: Vec<Process>,
+    /// What they say has been read for the first time.
+    is_read: bool,
+}
+
+enum Ask {
+    Follow(Box<Follow>),
+    Forget(AgentId),
+    /// Something at that path appeared, changed or went.
+    Changed(PathBuf),
+    /// Anything may have changed.
+    Again,
+}
+
+/// One agent's programs, to be followed in place of those from before.
+struct Follow {
+    agent: AgentId,
+    serial: Serial,
+    tool: Arc<Tool>,
+    programs: Vec<Process>,
+    /// Where the agent's own files are.
+    root: PathBuf,
+    launched_at: Timestamp,
+}
+
+/// One source of one agent.
+trait Source {
+    /// Whether a change at `path` may be one of its.
+    fn concerns(&self, path: &Path) -> bool;
+    /// What it says now.
+    fn read(&mut self) -> News;
+    /// The name of its kind, as the evidence shows it.
+    fn name(&self) -> &'static str;
+}
+
+/// What reading a source gave.
+enum News {
+    /// The same as before.
+    Nothing,
+    /// It says something, or not any more.
+    Says(Option<Report>),
+}
+
+/// The sources that the tool's definition has.
+fn sources_of(follow: &Follow, places: &Places, again: bool) -> Vec<Box<dyn Source>> {
+    let status_file = status_file::Source::of(follow, places).map(|source| Box::new(source) as Box<dyn Source>);
+    let hooks = hooks::Source::of(follow, again).map(|source| Box::new(source) as Box<dyn Source>);
+    status_file.into_iter().chain(hooks).collect()
+}
+
+impl Sources {
+    /// Starts the thread. It ends when this is dropped. Nothing below `mountpoint` is opened.
+    pub(super) fn start(watch: Option<Arc<Watch>>, mountpoint: Option<PathBuf>, events: Events) -> Self {
+        let (asks, asked) = mpsc::channel(MAX_ASKS);
+        let thread = std::thread::Builder::new()
+            .name("troop-sources".to_owned())
+            .spawn(move || run(asked, &Places::new(watch, mountpoint), &events));
+        if let Err(error) = thread {
+            tracing::warn!(%error, "only terminals are looked at");
+        }
+        Self { asks, known: HashMap::new(), last_serial: 0, missed: false }
+    }
+
+    /// An agent was looked at: the programs in front may be others than before.
+    pub(super) fn looked(&mut self, id: &AgentId, world: &World) {
+        let Some(agent) = world.agents.get(id) else { return };
+        let Terminal::Seen(look) = &agent.terminal else { return };
+        if agent.tool.status_file.is_none() && agent.tool.hooks.is_none() {
+            return;
+        }
+        let ours = || look.programs.in_front().filter(|p| agent.tool.owns(&p.comm, &p.argv)).take(MAX_PROGRAMS);
+        if self.known.get(id).map_or(&[][..], |known| &known.programs).iter().eq(ours()) {
+            return;
+        }
+        let programs: Vec<Process> = ours().cloned().collect();
+        self.last_serial += 1;
+        let serial = self.last_serial;
+        let follow = Follow {
+            agent: id.clone(),
+            serial,
+            tool: agent.tool.clone(),
+            programs: programs.clone(),
+            root: journal_root(&agent.record),
+            launched_at: agent.record.lifecycle.updated_at,
+        };
+        // What the last programs said is taken for news no longer, and when too much waits, the next look tries again.
+        self.known.remove(id);
+        if self.asks.try_send(Ask::Follow(Box::new(follow))).is_ok() {
+            self.known.insert(id.clone(), Known { serial, programs, is_read: false });
+        }
+    }
+
+    /// The agent is not there any more, or is another than it was.
+    pub(super) fn forget(&mut self, id: &AgentId) {
+        if self.known.remove(id).is_some() {
+            self.ask(Ask::Forget(id.clone()));
+        }
+    }
+
+    /// Something at that path appeared, changed or went.
+    pub(super) fn changed(&mut self, path: &Path) {
+        if !self.known.is_empty() {
+            self.ask(Ask::Changed(path.to_owned()));
+        }
+    }
+
+    /// Changes may have been missed.
+    pub(super) fn again(&mut self) {
+        if !self.known.is_empty() {
+            self.ask(Ask::Again);
+        }
+    }
+
+    /// Whether what was read is still news.
+    pub(super) fn is_current(&self, id: &AgentId, serial: Serial) -> bool {
+        self.known.get(id).is_some_and(|known| known.serial == serial)
+    }
+
+    /// Everything of these programs has been read once.
+    pub(super) fn read(&mut self, id: &AgentId, serial: Serial) {
+        if let Some(known) = self.known.get_mut(id).filter(|known| known.serial == serial) {
+            known.is_read = true;
+        }
+    }
+
+    /// Whether everything that is followed has been read once.
+    pub(super) fn are_read(&self) -> bool {
+        self.known.values().all(|known| known.is_read)
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        let is_heard = (!self.missed || self.asks.try_send(Ask::Again).is_ok()) && self.asks.try_send(ask).is_ok();
+        self.missed = !is_heard;
+    }
+}
+
+/// One agent, on the thread's side.
+struct Followed {
+    serial: Serial,
+    sources: Vec<Box<dyn Source>>,
+}
+
+impl Followed {
+    /// Takes back what its sources said, in the name of its successor; `false` when nobody listens any more.
+    fn end(self, agent: &AgentId, serial: Serial, events: &Events) -> bool {
+        self.sources.iter().all(|source| {
+            let (agent, source) = (agent.clone(), source.name());
+            events.blocking_send(Event::Reported { agent, serial, source, report: None }).is_ok()
+        })
+    }
+
+    /// Reads those of its sources that `changed` concerns, or all; `false` when nobody listens any more.
+    fn read(&mut self, agent: &AgentId, changed: Option<&Path>, events: &Events) -> bool {
+        let concerned = |source: &&mut Box<dyn Source>| changed.is_none_or(|path| source.concerns(path));
+        self.sources.iter_mut().filter(concerned).all(|source| match source.read() {
+            News::Nothing => true,
+            News::Says(report) => {
+                let (agent, serial, source) = (agent.clone(), self.serial, source.name());
+                events.blocking_send(Event::Reported { agent, serial, source, report: report.map(Box::new) }).is_ok()
+            }
+        })
+    }
+}
+
+fn run(mut asked: mpsc::Receiver<Ask>, places: &Places, events: &Events) {
+    let mut all: HashMap<AgentId, Followed> = HashMap::new();
+    while let Some(ask) = asked.blocking_recv() {
+        let goes_on = match ask {
+            Ask::Follow(follow) => {
+                let (agent, serial) = (follow.agent.clone(), follow.serial);
+                let before = all.remove(&agent);
+                let mut followed = Followed { serial, sources: sources_of(&follow, places, before.is_some()) };
+                let goes_on = before.is_none_or(|before| before.end(&agent, serial, events))
+                    && followed.read(&agent, None, events)
+                    && events.blocking_send(Event::Followed { agent: agent.clone(), serial }).is_ok();
+                all.insert(agent, followed);
+                goes_on
+            }
+            Ask::Forget(id) => {
+                all.remove(&id);
+                true
+            }
+            Ask::Changed(path) => all.iter_mut().all(|(id, followed)| followed.read(id, Some(&path), events)),
+            Ask::Again => all.iter_mut().all(|(id, followed)| followed.read(id, None, events)),
+        };
+        if !goes_on {
+            return;
+        }
+    }
+}
