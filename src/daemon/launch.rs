@@ -6,7 +6,7 @@ use super::config::environment;
 use super::effects::{Hands, Target};
 use super::event::{Event, Fresh, Link};
 use super::observe::tmux_events;
-use super::reader::manifest_of;
+use super::reader::read_entry;
 use super::stop::LAUNCH_FAILED;
 use crate::engine::LaunchOrder;
 use crate::error::{Error, Kind, Result};
@@ -99,10 +99,11 @@ impl Hands {
                     reports::make_hooks(&root, settings.as_deref())?;
                 }
                 registry.publish(&record, &Expect::New, now)?;
+                let looked = Instant::now();
                 let entry = registry.read(&record.id)?.ok_or_else(|| {
                     Error::new(Kind::Gone, format!("the record of {} was removed while it was launched", record.name))
                 })?;
-                Ok(Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry), looked: Instant::now() })
+                Ok(read_entry(entry, looked))
             })
         };
         self.tell(saved.await?).await;

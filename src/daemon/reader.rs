@@ -34,7 +34,7 @@ pub(super) async fn run(registry: Arc<Registry>, mut changes: mpsc::Receiver<Cha
 }
 
 /// The manifest an entry points to, or why it cannot be used.
-pub(super) fn manifest_of(entry: &Entry) -> Result<Box<Manifest>, String> {
+fn manifest_of(entry: &Entry) -> Result<Box<Manifest>, String> {
     manifest::read(&entry.record.manifest_path).map(Box::new).map_err(|error| error.to_string())
 }
 
@@ -62,7 +62,8 @@ fn read(registry: &Registry, change: Change, send: &impl Fn(Event) -> Sent) -> S
     }
 }
 
-fn read_entry(entry: Entry, looked: Instant) -> Event {
+/// What the loop is told of a record that was looked for at `looked`.
+pub(super) fn read_entry(entry: Entry, looked: Instant) -> Event {
     Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry), looked }
 }
 

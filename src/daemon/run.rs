@@ -150,6 +150,9 @@ impl Loop {
         match event {
             Event::Read { entry, manifest, looked } => {
                 let id = entry.record.id.clone();
+                if !self.is_older(&id, looked) {
+                    return;
+                }
                 let record = entry.record.clone();
                 let events = self.journals.meet(&record);
                 let fact = Fact::Record { record: Box::new(entry.record), path: entry.path.into(), manifest };

@@ -2,6 +2,7 @@
 
 use super::clock::now;
 use super::effects::{Hands, Target};
+use super::reader::read_entry;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Process, Programs};
 use crate::process;
@@ -10,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a program may take to end after SIGTERM before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -39,6 +41,7 @@ impl Hands {
             .await
     }
 
+    /// Changes the record, and lets the loop know before the command is answered.
     async fn record(
         &self,
         target: &Target,
@@ -46,9 +49,17 @@ impl Hands {
     ) -> Result<()> {
         let (registry, id, generation) =
             (self.registry.clone(), target.record.id.clone(), target.record.generation.clone());
-        tokio::task::spawn_blocking(move || change(&registry, &id, &generation))
-            .await
-            .map_err(|_| Error::new(Kind::Io, "the work was cut off"))?
+        let changed = tokio::task::spawn_blocking(move || {
+            change(&registry, &id, &generation)?;
+            let looked = Instant::now();
+            Ok(registry.read(&id)?.map(|entry| read_entry(entry, looked)))
+        });
+        let read = changed.await.map_err(|_| Error::new(Kind::Io, "the work was cut off"))??;
+        // The watch would say so too, but perhaps after whoever asked has asked for something else.
+        if let Some(read) = read {
+            self.tell(read).await;
+        }
+        Ok(())
     }
 
     async fn end_session(&self, target: &Target, force: bool) -> Result<()> {

@@ -58,7 +58,9 @@ impl Tracker {
             shows if shows.is_idle() && now >= self.ready_at(held) => (Status::Ready, why),
             // Not settled: the state from before stands, unless it was none.
             shows if shows.is_idle() => match self.status {
-                Status::Active | Status::Blocked | Status::Ready | Status::Pending => (self.status, self.why.clone()),
+                Status::Active | Status::Ready | Status::Pending => (self.status, self.why.clone()),
+                // A question needs something to be seen; the turn that asked it may go on.
+                Status::Blocked if self.turn.is_some() => (Status::Active, format!("{why}, after a question")),
                 _ if launching => (Status::Starting, why),
                 _ => (Status::Unknown, why),
             },

@@ -40,7 +40,10 @@ impl Tracker {
 
     /// Follows the status: work begins a turn, ready ends it.
     pub(super) fn follow_turn(&mut self, status: Status, now: Timestamp) {
+        // A menu or a login is no part of a turn.
+        let asks = self.evidence.as_ref().is_some_and(|held| matches!(held.shows, Shows::Approval | Shows::Question));
         match status {
+            Status::Blocked if !asks && self.turn.is_none() => {}
             Status::Active | Status::Blocked => {
                 let retracted = self.last_turn.updated_at_utc.is_some_and(|at| now < at + RETRACT_WITHIN);
                 let same = retracted.then_some(self.last_turn.source);

@@ -146,7 +146,7 @@ fn exit_codes_are_those_of_the_help() {
         &sandbox,
         &["launch", "a", "--tool", "nonesuch"],
         3,
-        "there is no tool \"nonesuch\"; the tools are claude,",
+        "there is no tool \"nonesuch\"; the tools are aider, claude,",
     );
     refuses(&sandbox, &["launch", "a", "--cwd", "/nonexistent"], 3, "/nonexistent is not a directory");
     refuses(&sandbox, &["launch", "a", "--", "no-such-program"], 3, "there is no program \"no-such-program\"");
