@@ -346,11 +346,7 @@ impl Owner {
                     self.pending.dirty(pane);
                 }
                 // Because we were not reading for a while.
-                Message::Pause(pane) => {
-                    if self.paused.insert(pane.clone()) {
-                        self.pending.dirty(pane);
-                    }
-                }
+                Message::Pause(pane) if self.paused.insert(pane.clone()) => self.pending.dirty(pane),
                 Message::PaneModeChanged(pane) => self.pending.dirty(pane),
                 Message::WindowsChanged => self.pending.windows(),
                 Message::SessionsChanged | Message::SessionRenamed | Message::WindowClosed => self.pending.sessions(),
