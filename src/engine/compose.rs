@@ -4,7 +4,7 @@ use super::world::{Agent, World};
 use crate::model::live::{
     Attention, Diagnostics, Identity, LastTurn, LifecycleView, LiveState, Stability, Status, Surface, Turn,
 };
-use crate::model::{AgentView, Listing, Manifest, Record, Snapshot, Terminal};
+use crate::model::{AgentView, Listing, Manifest, Record, Screen, Snapshot, Terminal};
 use crate::tracker::Tracked;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -89,14 +89,14 @@ impl Agent {
             Listing::Stopped => stopped(&self.record.lifecycle, now),
         };
         let screen = match &self.terminal {
-            Terminal::Seen(look) => Arc::new(look.screen.clone()),
-            _ => self.view.as_ref().map_or_else(Arc::default, |view| view.screen.clone()),
+            Terminal::Seen(look) => look.screen.clone(),
+            _ => self.view.as_ref().map_or_else(Screen::default, |view| view.screen.clone()),
         };
         AgentView {
             slot: self.slot,
             dir_name,
             id: self.record.id.clone(),
-            evidence: Arc::new(std::mem::take(&mut tracked.evidence)),
+            evidence: std::mem::take(&mut tracked.evidence).share(),
             state: Arc::new(self.live_state(tracked)),
             screen,
             scrollback: self.scrollback.clone(),
@@ -173,10 +173,10 @@ fn stopped(lifecycle: &crate::model::Lifecycle, now: Timestamp) -> Tracked {
         evidence: crate::model::Evidence::default(),
         stability: Stability { stable: true, stable_since_utc: lifecycle.stopped_at.filter(|at| *at <= now) },
         recent_transitions: Vec::new(),
-        sources: vec![crate::model::live::Source {
-            source: "record".to_owned(),
+        sources: Box::new([crate::model::live::Source {
+            source: "record".into(),
             rule: String::new(),
             says: format!("stopped: {why}"),
-        }],
+        }]),
     }
 }

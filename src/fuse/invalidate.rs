@@ -2,10 +2,13 @@
 //! Runs on a thread of its own that holds no lock: an invalidation waits behind
 //! a lookup in the same directory (fuse-and-tmux, D8).
 
+use crate::model::live::{Identity, Status};
 use crate::model::{AgentView, Snapshot};
 use crate::port::Port;
 use crate::tree::Node;
 use fuser::{INodeNo, Notifier};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,12 +26,50 @@ pub(super) enum Stale {
     Attributes(Node),
 }
 
+/// What the kernel may have kept of a snapshot. The snapshot itself would keep the
+/// agents' last views in memory beside the new ones until the kernel has been told.
+struct Known {
+    version: u64,
+    agents: BTreeMap<Arc<str>, KnownAgent>,
+    stopped: BTreeMap<Arc<str>, KnownAgent>,
+}
+
+struct KnownAgent {
+    slot: u32,
+    status: Status,
+    status_since: Timestamp,
+    identity: Arc<Identity>,
+}
+
+impl Known {
+    fn of(snapshot: &Snapshot) -> Self {
+        let known = |agents: &BTreeMap<Arc<str>, Arc<AgentView>>| {
+            agents.iter().map(|(name, agent)| (name.clone(), KnownAgent::of(agent))).collect()
+        };
+        Self { version: snapshot.version, agents: known(&snapshot.agents), stopped: known(&snapshot.stopped) }
+    }
+}
+
+impl KnownAgent {
+    fn of(agent: &AgentView) -> Self {
+        Self {
+            slot: agent.slot,
+            status: agent.status(),
+            status_since: agent.state.status_since,
+            identity: agent.state.identity.clone(),
+        }
+    }
+}
+
 /// Runs until the mount has ended.
 pub(super) fn run(port: &Port, notifier: &Notifier, ended: &AtomicBool) {
-    let mut before = port.snapshot();
+    let mut before = Known::of(&port.snapshot());
     while !ended.load(Ordering::Relaxed) {
-        let after = port.wait_newer(before.version, LOOK);
-        for stale in stale(&before, &after) {
+        let (after, stale) = {
+            let snapshot = port.wait_newer(before.version, LOOK);
+            (Known::of(&snapshot), stale(&before, &snapshot))
+        };
+        for stale in stale {
             let told = match &stale {
                 Stale::Name(parent, name) => notifier.inval_entry(INodeNo(parent.ino()), OsStr::new(name.as_ref())),
                 Stale::Attributes(node) => notifier.inval_inode(INodeNo(node.ino()), -1, 0),
@@ -45,16 +86,15 @@ pub(super) fn run(port: &Port, notifier: &Notifier, ended: &AtomicBool) {
 }
 
 /// What differs between two snapshots as far as the kernel may have kept it.
-pub(super) fn stale(before: &Snapshot, after: &Snapshot) -> Vec<Stale> {
+fn stale(before: &Known, after: &Snapshot) -> Vec<Stale> {
     let mut stale = Vec::new();
     for (dir, was, is) in
         [(Node::Agents, &before.agents, &after.agents), (Node::Stopped, &before.stopped, &after.stopped)]
     {
         for (name, old) in was {
             match is.get(name) {
-                Some(new) if Arc::ptr_eq(old, new) => {}
                 Some(new) if new.slot == old.slot => {
-                    if new.state.status_since != old.state.status_since {
+                    if new.state.status_since != old.status_since {
                         stale.push(Stale::Attributes(Node::Agent(new.slot)));
                     }
                     if dir == Node::Agents {
@@ -63,7 +103,7 @@ pub(super) fn stale(before: &Snapshot, after: &Snapshot) -> Vec<Stale> {
                 }
                 other => {
                     stale.push(Stale::Name(dir, name.clone()));
-                    stale.push(Stale::Name(Node::ById, old.id.0.clone()));
+                    stale.push(Stale::Name(Node::ById, old.identity.agent_id.as_str().into()));
                     if dir == Node::Agents {
                         moved(&mut stale, old, other.map(AsRef::as_ref), name);
                     }
@@ -75,12 +115,12 @@ pub(super) fn stale(before: &Snapshot, after: &Snapshot) -> Vec<Stale> {
 }
 
 /// The links of an agent that changed its status or tool, or is another one now.
-fn moved(stale: &mut Vec<Stale>, old: &AgentView, new: Option<&AgentView>, name: &Arc<str>) {
+fn moved(stale: &mut Vec<Stale>, old: &KnownAgent, new: Option<&AgentView>, name: &Arc<str>) {
     let replaced = new.is_none_or(|new| new.slot != old.slot);
-    if replaced || new.is_some_and(|new| new.status() != old.status()) {
-        stale.push(Stale::Name(Node::StatusDir(old.status()), name.clone()));
+    if replaced || new.is_some_and(|new| new.status() != old.status) {
+        stale.push(Stale::Name(Node::StatusDir(old.status), name.clone()));
     }
-    let tool = &old.state.identity.tool;
+    let tool = &old.identity.tool;
     if replaced || new.is_some_and(|new| new.state.identity.tool != *tool) {
         stale.push(Stale::Name(Node::tool_dir(tool), name.clone()));
     }

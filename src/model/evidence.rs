@@ -3,6 +3,7 @@
 use super::live::LiveState;
 use jiff::Timestamp;
 use std::fmt::Write;
+use std::sync::{Arc, LazyLock};
 
 /// What a program asks a person.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,6 +59,12 @@ pub struct Evidence {
 const CLUE_ROWS: usize = 6;
 
 impl Evidence {
+    /// Shared. Where nothing was found, which is so of most agents that do not run, all share the same.
+    pub fn share(self) -> Arc<Self> {
+        static NOTHING: LazyLock<Arc<Evidence>> = LazyLock::new(Arc::default);
+        if self == **NOTHING { NOTHING.clone() } else { Arc::new(self) }
+    }
+
     /// The text of `explain`: the status, the clue it follows from, and what else was found, agreeing or not.
     pub fn explain(&self, state: &LiveState) -> String {
         let mut text = String::new();

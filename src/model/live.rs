@@ -289,7 +289,7 @@ pub struct LiveState {
     /// The newest changes, oldest first, at most [`RECENT_TRANSITIONS`].
     pub recent_transitions: Vec<Arc<Transition>>,
     /// Where the verdicts come from.
-    pub sources: Vec<Source>,
+    pub sources: Box<[Source]>,
 }
 
 /// The bound of `recent_transitions` (the reference, section 4.4).
@@ -445,7 +445,7 @@ pub struct Transition {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
     /// `record`, `tmux`, `process`, `title`, `screen`, `delivery`.
-    pub source: String,
+    pub source: Cow<'static, str>,
     /// The rule or fact.
     pub rule: String,
     /// What it says.

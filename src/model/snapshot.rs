@@ -123,7 +123,7 @@ pub struct AgentView {
     /// What its status rests on, and what it asks.
     pub evidence: Arc<Evidence>,
     /// Its screen.
-    pub screen: Arc<Screen>,
+    pub screen: Screen,
     /// What has scrolled off the screen, plain; without the screen itself.
     pub scrollback: Arc<str>,
     /// What happened to it.

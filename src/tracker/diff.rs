@@ -43,6 +43,7 @@ pub(super) fn transition(before: &Public, after: &Public, now: Timestamp) -> Tra
             summary.push(format!("{name}: {} -> {}", word(was), word(is)));
         }
     }
+    changed_fields.shrink_to_fit();
     Transition {
         recorded_at_utc: now,
         summary: summary.join("; "),

@@ -39,7 +39,7 @@ pub struct Tracked {
     /// The newest changes.
     pub recent_transitions: Vec<Arc<Transition>>,
     /// Where the verdicts come from.
-    pub sources: Vec<Source>,
+    pub sources: Box<[Source]>,
     /// What the verdicts rest on.
     pub evidence: Evidence,
 }
@@ -95,15 +95,15 @@ impl Tracker {
     }
 
     /// What decided, then what else the last look found.
-    fn sources(&self, now: Timestamp) -> Vec<Source> {
+    fn sources(&self, now: Timestamp) -> Box<[Source]> {
         let decided = self.posture(now);
         let first = Source {
-            source: self.source_name().to_owned(),
+            source: self.source_name().into(),
             rule: decided.map(|found| found.rule.clone()).unwrap_or_default(),
             says: self.why.clone(),
         };
         let others = self.all_found(now).filter(|found| decided != Some(*found)).map(|found| Source {
-            source: found.source.to_owned(),
+            source: found.source.into(),
             rule: found.rule.clone(),
             says: found.shows.as_str().to_owned(),
         });

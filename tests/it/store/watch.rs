@@ -4,6 +4,7 @@ use super::*;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+use troop::store::scan::RECORD_FILE;
 use troop::store::wire::encode_record;
 use troop::store::{Change, Watch};
 
@@ -165,4 +166,42 @@ fn dropping_the_watch_ends_it() {
     let (watch, changes) = start(&[fixture.base.join("registry")]);
     drop(watch);
     assert!(changes.recv().is_err(), "the sender is gone with the thread");
+}
+
+#[test]
+fn more_than_the_kernel_keeps_becomes_one_look_at_everything() {
+    let fixture = Fixture::new();
+    std::fs::create_dir_all(fixture.live_agents()).unwrap();
+    let kept: usize =
+        std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
+    let (sender, changes) = std::sync::mpsc::sync_channel(0);
+    let _watch = Watch::start(&[fixture.base.join("registry")], move |change| drop(sender.send(change))).unwrap();
+    for n in 0..=kept {
+        // Two names, because the same once more right after itself is kept as one.
+        std::fs::write(fixture.live_agents().join(["one", "two"][n % 2]), "").unwrap();
+    }
+    let record = active("alice");
+    fixture.plant(record.id.as_str(), &encode_record(&record).unwrap());
+    until(&changes, |change| *change == Change::Rescan);
+    // What appeared meanwhile is watched since.
+    std::fs::remove_file(fixture.live_agents().join(record.id.as_str()).join(RECORD_FILE)).unwrap();
+    until(&changes, |change| *change == Change::Record(record.id.to_string()));
+}
+
+#[test]
+fn a_renamed_directory_is_watched_under_its_new_name_only() {
+    let fixture = Fixture::new();
+    let record = active("alice");
+    fixture.plant("before", &encode_record(&record).unwrap());
+    let (_watch, changes) = start(&[fixture.base.join("registry")]);
+    std::fs::rename(fixture.live_agents().join("before"), fixture.live_agents().join("after")).unwrap();
+    until(&changes, |change| *change == Change::Record("after".into()));
+    std::fs::write(fixture.live_agents().join("after").join(RECORD_FILE), "{}").unwrap();
+    std::fs::create_dir(fixture.live_agents().join("marker")).unwrap();
+    let mut said = Vec::new();
+    until(&changes, |change| {
+        said.push(change.clone());
+        *change == Change::Record("marker".into())
+    });
+    assert!(said.contains(&Change::Record("after".into())), "{said:?}");
 }
