@@ -12,6 +12,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How long the first readers wait at most until every agent has been looked at.
 const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(2);
@@ -112,13 +115,14 @@ fn open_log() -> Result<File> {
 
 /// `TROOP_LOG` says what is logged (warnings by default), to standard error or to `log`.
 fn start_logging(log: Option<File>) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TROOP_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    let wanted = std::env::var("TROOP_LOG").ok().and_then(|wanted| wanted.parse().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
+    // Lets every level through: the filter beside it decides.
+    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
     // Only a second call could fail, and there is none.
     let _ = match log {
-        Some(file) => builder.with_writer(std::sync::Mutex::new(file)).try_init(),
-        None => builder.with_writer(std::io::stderr).try_init(),
+        Some(file) => builder.with_writer(std::sync::Mutex::new(file)).finish().with(filter).try_init(),
+        None => builder.with_writer(std::io::stderr).finish().with(filter).try_init(),
     };
 }
 

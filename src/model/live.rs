@@ -273,9 +273,10 @@ pub struct LiveState {
     /// Whether it can be observed.
     pub diagnostics: Diagnostics,
     /// The last look; null before the first.
-    pub probe_snapshot: Option<ProbeSnapshot>,
+    // Boxed, as what follows, because most agents that do not run have none.
+    pub probe_snapshot: Option<Box<ProbeSnapshot>>,
     /// What the screen shows; null when it was not understood.
-    pub parsed_surface: Option<ParsedSurface>,
+    pub parsed_surface: Option<Box<ParsedSurface>>,
     /// What may be typed.
     pub surface: Surface,
     /// The turn now.

@@ -14,7 +14,7 @@ pub(super) fn transition(before: &Public, after: &Public, now: Timestamp) -> Tra
     };
     let rows = |public: &Public| -> Vec<(&'static str, serde_json::Value)> {
         use serde_json::json;
-        let (d, s, p) = (&public.diagnostics, &public.surface, public.parsed.as_ref());
+        let (d, s, p) = (&public.diagnostics, &public.surface, public.parsed.as_deref());
         vec![
             ("status", json!(public.status)),
             ("diagnostics_availability", json!(d.availability)),

@@ -70,7 +70,7 @@ pub struct Tracker {
     screen_changed_at: Timestamp,
     /// When the rows above the composer last changed, while the size stayed.
     moved_at: Option<Timestamp>,
-    evidence: Option<Held>,
+    evidence: Option<Box<Held>>,
     /// The newest report of each source.
     reports: Vec<Report>,
     composer: Option<report::Composer>,
@@ -323,7 +323,7 @@ impl Tracker {
             Some(held) if same_kind(held.shows, shows) => {
                 (held.shows, held.rule, held.source, held.last) = (shows, rule, source, now);
             }
-            held => *held = Some(Held { shows, rule, source, since: now, last: now }),
+            held => *held = Some(Box::new(Held { shows, rule, source, since: now, last: now })),
         }
     }
 

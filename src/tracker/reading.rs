@@ -41,7 +41,7 @@ pub struct Reading {
     /// Names of the tool's processes that were found.
     pub names: Vec<String>,
     /// What the look is made of, for `probe_snapshot`.
-    pub probe: Option<Probe>,
+    pub probe: Option<Box<Probe>>,
 }
 
 /// The parts of a look that `probe_snapshot` shows, and what tells two looks apart.
@@ -124,7 +124,7 @@ fn read_look(tool: &Tool, version: Option<&Version>, look: &Look) -> Reading {
         has_rules: tool.has_rules(),
         has_composer: composer.is_some(),
         names,
-        probe: Some(Probe {
+        probe: Some(Box::new(Probe {
             pane_id: look.pane.id.to_string(),
             pane_pid: look.pane.pid,
             title: look.pane.title.clone(),
@@ -132,7 +132,7 @@ fn read_look(tool: &Tool, version: Option<&Version>, look: &Look) -> Reading {
             length: look.screen.text.chars().count(),
             body: body(&look.screen.text, composer),
             size: look.pane.size,
-        }),
+        })),
         found,
     }
 }

@@ -23,9 +23,9 @@ pub struct Tracked {
     /// Whether it can be observed.
     pub diagnostics: Diagnostics,
     /// The last look.
-    pub probe_snapshot: Option<ProbeSnapshot>,
+    pub probe_snapshot: Option<Box<ProbeSnapshot>>,
     /// What the screen shows.
-    pub parsed_surface: Option<ParsedSurface>,
+    pub parsed_surface: Option<Box<ParsedSurface>>,
     /// What may be typed.
     pub surface: Surface,
     /// The turn now.
@@ -53,7 +53,7 @@ pub(super) struct Public {
     pub(super) turn: Turn,
     pub(super) last_turn: LastTurn,
     pub(super) chat_context: ChatContext,
-    pub(super) parsed: Option<ParsedSurface>,
+    pub(super) parsed: Option<Box<ParsedSurface>>,
 }
 
 impl Tracker {
@@ -73,14 +73,16 @@ impl Tracker {
                 _ => Attention::None,
             },
             diagnostics: public.diagnostics,
-            probe_snapshot: self.reading.probe.as_ref().zip(self.read_at).map(|(probe, at)| ProbeSnapshot {
-                observed_at_utc: at,
-                pane_id: Some(probe.pane_id.clone()),
-                pane_pid: Some(probe.pane_pid),
-                captured_text_hash: Some(probe.hash.clone()),
-                captured_text_length: probe.length,
-                matched_process_names: self.reading.names.clone(),
-                title: Some(probe.title.clone()).filter(|title| !title.is_empty()),
+            probe_snapshot: self.reading.probe.as_ref().zip(self.read_at).map(|(probe, at)| {
+                Box::new(ProbeSnapshot {
+                    observed_at_utc: at,
+                    pane_id: Some(probe.pane_id.clone()),
+                    pane_pid: Some(probe.pane_pid),
+                    captured_text_hash: Some(probe.hash.clone()),
+                    captured_text_length: probe.length,
+                    matched_process_names: self.reading.names.clone(),
+                    title: Some(probe.title.clone()).filter(|title| !title.is_empty()),
+                })
             }),
             parsed_surface: public.parsed,
             surface: public.surface,
@@ -224,7 +226,7 @@ impl Tracker {
         }
     }
 
-    fn parsed(&self) -> Option<ParsedSurface> {
+    fn parsed(&self) -> Option<Box<ParsedSurface>> {
         let shows = self.posture(self.ticked_at)?.shows;
         let typed = if self.reading.has_composer { InputMode::Freeform } else { InputMode::Unknown };
         let (business_state, input_mode) = match shows {
@@ -242,13 +244,13 @@ impl Tracker {
             Shows::Ready | Shows::Draft | Shows::Active => UiContext::NormalPrompt,
             _ => UiContext::Unknown,
         };
-        Some(ParsedSurface {
+        Some(Box::new(ParsedSurface {
             parser_family: String::new(),
             business_state,
             input_mode,
             ui_context,
             operator_blocked_excerpt: self.reading.question.as_ref().map(Question::to_text),
-        })
+        }))
     }
 }
 
