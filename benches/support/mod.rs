@@ -46,7 +46,7 @@ pub fn plant(sandbox: &Sandbox, name: &str) -> Fallible<PathBuf> {
     let record = Record {
         id: names::agent_id_for(name),
         name: name.to_owned(),
-        generation: names::generation(),
+        generation: names::generation().into(),
         lifecycle: Lifecycle {
             state: LifecycleState::Active,
             relaunchable: true,
@@ -56,8 +56,8 @@ pub fn plant(sandbox: &Sandbox, name: &str) -> Fallible<PathBuf> {
         },
         backend: Backend::LocalInteractive,
         tool: "claude".to_owned(),
-        manifest_path: manifest_path.clone(),
-        session_root: Some(root.clone()),
+        manifest_path: manifest_path.as_path().into(),
+        session_root: Some(root.as_path().into()),
         agent_def_dir: None,
         session: Some(session.clone()),
         last_session: session.clone(),
@@ -68,7 +68,7 @@ pub fn plant(sandbox: &Sandbox, name: &str) -> Fallible<PathBuf> {
     let manifest = LaunchManifest {
         name: name.to_owned(),
         id: record.id.clone(),
-        generation: record.generation.clone(),
+        generation: record.generation.to_string(),
         session_id,
         tool: record.tool.clone(),
         argv: vec!["/usr/bin/claude".to_owned()],

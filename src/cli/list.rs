@@ -71,7 +71,7 @@ fn row(agent: &AgentView, listing: Listing) -> Row {
         id: agent.id.to_string(),
         backend: identity.backend.as_str().to_owned(),
         tmux_session: identity.tmux_session_name.clone(),
-        session_root: identity.session_root.clone(),
+        session_root: identity.session_root.as_ref().map(|root| root.display().to_string()),
         why: agent.why().to_owned(),
     }
 }

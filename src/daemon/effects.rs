@@ -11,7 +11,7 @@ use crate::store::Registry;
 use crate::tmux::Socket;
 use crate::tool::Tool;
 use jiff::Timestamp;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Everything needed to act on one agent, as it was when the command was accepted.
@@ -21,7 +21,7 @@ pub(super) struct Target {
     pub(super) record: Record,
     pub(super) tool: Arc<Tool>,
     /// Where its own files are.
-    pub(super) root: PathBuf,
+    pub(super) root: Arc<Path>,
     pub(super) socket: Socket,
     pub(super) link: Option<Link>,
     /// The session is somebody's own.

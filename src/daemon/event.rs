@@ -60,7 +60,7 @@ pub(super) enum Event {
     /// The sessions of that server; none when there is no server.
     Surveyed { socket: PathBuf, sessions: Result<BTreeSet<String>> },
     /// A session was made for an agent whose record is there.
-    Created { agent: AgentId, generation: String, fresh: Fresh },
+    Created { agent: AgentId, generation: Arc<str>, fresh: Fresh },
     /// An effect found something out.
     Fact(Fact),
     /// An effect did something.

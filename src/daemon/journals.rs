@@ -6,7 +6,7 @@ use crate::store::lock::{FileLock, our_directory};
 use crate::store::{Journal, Watch};
 use jiff::Timestamp;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +54,6 @@ impl Journals {
         if self.open.get(&record.id).is_some_and(|open| *open.root == *root) {
             return Vec::new();
         }
-        let root: Arc<Path> = root.into();
         self.forget(&record.id);
         if record.lifecycle.state.is_live() {
             self.watch(root.clone());
@@ -157,10 +156,10 @@ impl Open {
 }
 
 /// Where an agent's own files are: its session root, else beside its manifest.
-pub(super) fn journal_root(record: &Record) -> PathBuf {
+pub(super) fn journal_root(record: &Record) -> Arc<Path> {
     record
         .session_root
         .clone()
-        .or_else(|| record.manifest_path.parent().map(Path::to_owned))
-        .unwrap_or_else(|| PathBuf::from("/nonexistent"))
+        .or_else(|| record.manifest_path.parent().map(Arc::from))
+        .unwrap_or_else(|| Path::new("/nonexistent").into())
 }

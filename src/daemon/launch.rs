@@ -45,7 +45,7 @@ impl Hands {
         let record = Record {
             id: names::agent_id_for(&name),
             name: name.clone(),
-            generation: names::generation(),
+            generation: names::generation().into(),
             lifecycle: Lifecycle {
                 state: LifecycleState::Active,
                 relaunchable: true,
@@ -55,9 +55,9 @@ impl Hands {
             },
             backend,
             tool: order.tool.clone(),
-            manifest_path: root.join(launch::MANIFEST_FILE),
-            session_root: Some(root.clone()),
-            agent_def_dir: Some(launch::definition_dir(&root)),
+            manifest_path: root.join(launch::MANIFEST_FILE).into(),
+            session_root: Some(root.as_path().into()),
+            agent_def_dir: Some(launch::definition_dir(&root).into()),
             session: Some(session.clone()),
             last_session: session.clone(),
             lease: Some(lifecycle::lease(now)),
@@ -67,7 +67,7 @@ impl Hands {
         let manifest = LaunchManifest {
             name: name.clone(),
             id: record.id.clone(),
-            generation: record.generation.clone(),
+            generation: record.generation.to_string(),
             session_id,
             tool: order.tool.clone(),
             argv: argv.clone(),

@@ -41,7 +41,7 @@ struct Observer {
     serial: Serial,
     socket: Socket,
     session: String,
-    generation: String,
+    generation: Arc<str>,
     /// None while the session is missing.
     task: Option<AbortHandle>,
     link: Option<Link>,
@@ -102,7 +102,7 @@ impl Observers {
     }
 
     /// A session of our own making: it need not be looked for.
-    pub(super) fn created(&mut self, id: &AgentId, generation: String, fresh: Fresh, world: &World) {
+    pub(super) fn created(&mut self, id: &AgentId, generation: Arc<str>, fresh: Fresh, world: &World) {
         if !self.settings.scope.covers(id) {
             return;
         }
@@ -239,7 +239,7 @@ impl Observers {
         }
     }
 
-    fn wait_for(&mut self, id: &AgentId, socket: Socket, session: String, generation: String) {
+    fn wait_for(&mut self, id: &AgentId, socket: Socket, session: String, generation: Arc<str>) {
         self.last_serial += 1;
         let observer = Observer { serial: self.last_serial, socket, session, generation, task: None, link: None };
         self.all.insert(id.clone(), Box::new(observer));

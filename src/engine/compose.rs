@@ -143,15 +143,15 @@ pub(super) fn identity(record: &Record, manifest: Option<&Manifest>) -> Identity
     let text = |path: &PathBuf| path.display().to_string();
     Identity {
         agent_name: record.name.clone(),
-        agent_id: record.id.to_string(),
+        agent_id: record.id.0.clone(),
         generation_id: record.generation.clone(),
         tool: record.tool.clone(),
         backend: record.backend,
         observed_tool_version: manifest.and_then(|m| m.tool_version.clone()),
         tmux_session_name: record.session.clone(),
         tmux_socket: manifest.and_then(|m| m.tmux_socket.as_ref()).map(text),
-        manifest_path: text(&record.manifest_path),
-        session_root: record.session_root.as_ref().map(text),
+        manifest_path: record.manifest_path.clone(),
+        session_root: record.session_root.clone(),
         working_directory: manifest.map(|m| text(&m.working_directory)),
     }
 }

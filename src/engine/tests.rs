@@ -19,7 +19,7 @@ fn record(id: &str, name: &str, state: LifecycleState) -> Record {
     Record {
         id: AgentId(id.into()),
         name: name.to_owned(),
-        generation: "g1".to_owned(),
+        generation: "g1".into(),
         lifecycle: Lifecycle {
             state,
             relaunchable: state == LifecycleState::Stopped,
@@ -29,7 +29,7 @@ fn record(id: &str, name: &str, state: LifecycleState) -> Record {
         },
         backend: Backend::LocalInteractive,
         tool: "stand-in".to_owned(),
-        manifest_path: PathBuf::from(format!("/sessions/{id}/manifest.json")),
+        manifest_path: Path::new(&format!("/sessions/{id}/manifest.json")).into(),
         session_root: None,
         agent_def_dir: None,
         session: live.then(|| format!("HOUMAO-{name}-1")),
@@ -103,7 +103,7 @@ fn slots_are_never_used_again() {
     let again = published(&mut world, at(3)).agents["alice"].slot;
     assert_ne!(first, again, "tail -F has to see another file");
     let mut relaunched = record("a", "alice", LifecycleState::Active);
-    relaunched.generation = "g2".to_owned();
+    relaunched.generation = "g2".into();
     learn(&mut world, relaunched);
     assert_ne!(published(&mut world, at(4)).agents["alice"].slot, again);
 }

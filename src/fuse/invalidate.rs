@@ -103,7 +103,7 @@ fn stale(before: &Known, after: &Snapshot) -> Vec<Stale> {
                 }
                 other => {
                     stale.push(Stale::Name(dir, name.clone()));
-                    stale.push(Stale::Name(Node::ById, old.identity.agent_id.as_str().into()));
+                    stale.push(Stale::Name(Node::ById, old.identity.agent_id.clone()));
                     if dir == Node::Agents {
                         moved(&mut stale, old, other.map(AsRef::as_ref), name);
                     }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The one word in `status`.
@@ -302,9 +303,9 @@ pub struct Identity {
     /// The name in the registry.
     pub agent_name: String,
     /// The id in the registry.
-    pub agent_id: String,
+    pub agent_id: Arc<str>,
     /// The launch this state belongs to.
-    pub generation_id: String,
+    pub generation_id: Arc<str>,
     /// Which program.
     pub tool: String,
     /// How it is driven.
@@ -316,9 +317,9 @@ pub struct Identity {
     /// Its tmux server's socket.
     pub tmux_socket: Option<String>,
     /// Its manifest.
-    pub manifest_path: String,
+    pub manifest_path: Arc<Path>,
     /// Its session root.
-    pub session_root: Option<String>,
+    pub session_root: Option<Arc<Path>>,
     /// Where it works.
     pub working_directory: Option<String>,
 }

@@ -3,7 +3,8 @@
 
 use super::name::AgentId;
 use jiff::Timestamp;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where an agent is in its life, as the registry records it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -82,7 +83,7 @@ pub struct Gateway {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mailbox(pub serde_json::Value);
 
-/// One agent in the registry.
+/// One agent in the registry. Texts are shared where more than the record needs them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The authoritative id; the directory's name should equal it.
@@ -90,7 +91,7 @@ pub struct Record {
     /// The name people use. Not unique.
     pub name: String,
     /// Changes with every launch; whoever holds another generation must stand down.
-    pub generation: String,
+    pub generation: Arc<str>,
     /// Where it is in its life.
     pub lifecycle: Lifecycle,
     /// How it is driven: `local_interactive`, `claude_headless`, ...
@@ -98,11 +99,11 @@ pub struct Record {
     /// Which program it is: `claude`, `codex`, ...
     pub tool: String,
     /// Its session manifest.
-    pub manifest_path: PathBuf,
+    pub manifest_path: Arc<Path>,
     /// Its session root.
-    pub session_root: Option<PathBuf>,
+    pub session_root: Option<Arc<Path>>,
     /// Where its definition lives.
-    pub agent_def_dir: Option<PathBuf>,
+    pub agent_def_dir: Option<Arc<Path>>,
     /// The tmux session it runs in now.
     pub session: Option<String>,
     /// The tmux session it ran in last; never empty.

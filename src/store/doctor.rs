@@ -51,7 +51,7 @@ fn check_manifest(entry: &Entry) -> Vec<Finding> {
     if record.lifecycle.state == LifecycleState::Retired {
         return Vec::new();
     }
-    let path = &record.manifest_path;
+    let path = &*record.manifest_path;
     match manifest::check(path, record) {
         Ok(differences) => differences
             .into_iter()

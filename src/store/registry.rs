@@ -12,6 +12,7 @@ use crate::model::name::is_registry_token;
 use crate::model::{AgentId, Record};
 use jiff::Timestamp;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The lock of whoever changes the registry. Houmao looks only into the
 /// directories beside it.
@@ -27,7 +28,7 @@ pub enum Expect {
     /// over gives way, as it does in Houmao.
     New,
     /// This generation.
-    Generation(String),
+    Generation(Arc<str>),
 }
 
 /// A registry and, read-only, its older one.
@@ -136,7 +137,7 @@ impl Registry {
         same_generation(&entry.record, generation)?;
         let changed = transform(&entry.record)?;
         if changed != entry.record {
-            self.publish_locked(&changed, &Expect::Generation(generation.to_owned()), now)?;
+            self.publish_locked(&changed, &Expect::Generation(generation.into()), now)?;
         }
         Ok(changed)
     }
@@ -209,7 +210,7 @@ fn owner_gives_way(existing: Option<&Record>, record: &Record, expected: &Expect
 }
 
 fn same_generation(existing: &Record, expected: &str) -> Result<()> {
-    if existing.generation == expected {
+    if *existing.generation == *expected {
         return Ok(());
     }
     Err(Error::new(

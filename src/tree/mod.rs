@@ -182,12 +182,12 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
             let (_, view) = agent(slot)?;
             let identity = &view.state.identity;
             match file {
-                AgentFile::Manifest => Some(PathBuf::from(&identity.manifest_path)),
+                AgentFile::Manifest => Some(identity.manifest_path.to_path_buf()),
                 AgentFile::Record => Some(view.record_path.to_path_buf()),
                 // A record without a session root still has a manifest, and that a directory.
                 AgentFile::Session => Some(match &identity.session_root {
-                    Some(root) => PathBuf::from(root),
-                    None => PathBuf::from(&identity.manifest_path).parent()?.to_owned(),
+                    Some(root) => root.to_path_buf(),
+                    None => identity.manifest_path.parent()?.to_owned(),
                 }),
                 // Without a readable manifest nobody knows; a link to nowhere says so.
                 AgentFile::Cwd => Some(PathBuf::from(identity.working_directory.as_deref().unwrap_or("unknown"))),

@@ -53,7 +53,7 @@ fn active(name: &str) -> Record {
     Record {
         id: names::agent_id_for(name),
         name: name.to_owned(),
-        generation: format!("generation-of-{name}"),
+        generation: format!("generation-of-{name}").into(),
         lifecycle: Lifecycle {
             state: LifecycleState::Active,
             relaunchable: true,
@@ -63,8 +63,8 @@ fn active(name: &str) -> Record {
         },
         backend: Backend::LocalInteractive,
         tool: "claude".to_owned(),
-        manifest_path: "/sessions/s/manifest.json".into(),
-        session_root: Some("/sessions/s".into()),
+        manifest_path: Path::new("/sessions/s/manifest.json").into(),
+        session_root: Some(Path::new("/sessions/s").into()),
         agent_def_dir: None,
         session: Some(session.clone()),
         last_session: session,

@@ -40,7 +40,7 @@ impl RecordV2 {
         let record = Record {
             id: AgentId(self.agent_id.into()),
             name: self.agent_name,
-            generation: self.generation_id,
+            generation: self.generation_id.into(),
             lifecycle: Lifecycle {
                 state: LifecycleState::Active,
                 relaunchable: session_root.is_some(),
@@ -50,9 +50,9 @@ impl RecordV2 {
             },
             backend: identity.backend.0,
             tool: identity.tool,
-            manifest_path,
-            session_root,
-            agent_def_dir,
+            manifest_path: manifest_path.into(),
+            session_root: session_root.map(Into::into),
+            agent_def_dir: agent_def_dir.map(Into::into),
             last_session: terminal.session_name.clone(),
             session: Some(terminal.session_name),
             lease: Some(Lease { published_at, expires_at: time("lease_expires_at", &self.lease_expires_at)? }),

@@ -6,6 +6,8 @@ use super::{Object, Reason, Word, rules, time, time_text};
 use crate::model::record::Lease;
 use crate::model::{AgentId, Lifecycle, LifecycleState, Record};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,7 +58,7 @@ impl RecordV3 {
         let record = Record {
             id: AgentId(self.agent_id.into()),
             name: self.agent_name,
-            generation: self.generation_id,
+            generation: self.generation_id.into(),
             lifecycle: Lifecycle {
                 state: lifecycle.state.0,
                 relaunchable: lifecycle.relaunchable,
@@ -66,9 +68,9 @@ impl RecordV3 {
             },
             backend: identity.backend.0,
             tool: identity.tool,
-            manifest_path,
-            session_root,
-            agent_def_dir,
+            manifest_path: manifest_path.into(),
+            session_root: session_root.map(Into::into),
+            agent_def_dir: agent_def_dir.map(Into::into),
             session: terminal.current_session_name,
             last_session: terminal
                 .last_session_name
@@ -84,12 +86,12 @@ impl RecordV3 {
     pub(crate) fn from_record(record: &Record) -> Result<Self, Reason> {
         rules::check(record)?;
         let lifecycle = &record.lifecycle;
-        let text = |field, path: &Option<std::path::PathBuf>| path.as_deref().map(|p| path_text(field, p)).transpose();
+        let text = |field, path: &Option<Arc<Path>>| path.as_deref().map(|p| path_text(field, p)).transpose();
         Ok(Self {
             schema_version: 3,
             agent_name: record.name.clone(),
             agent_id: record.id.as_str().to_owned(),
-            generation_id: record.generation.clone(),
+            generation_id: record.generation.to_string(),
             lifecycle: Object(LifecycleV1 {
                 state: Word(lifecycle.state),
                 relaunchable: lifecycle.relaunchable,

@@ -18,13 +18,13 @@ fn each_fault_is_found_and_nothing_is_touched() {
     let manifest = |name: &str, bytes: &[u8]| {
         let path = fixture.base.join(format!("{name}.json"));
         std::fs::write(&path, bytes).unwrap();
-        Record { manifest_path: path, ..active(name) }
+        Record { manifest_path: path.into(), ..active(name) }
     };
-    plant(&Record { manifest_path: fixture.base.join("absent.json"), ..active("absent") });
+    plant(&Record { manifest_path: fixture.base.join("absent.json").into(), ..active("absent") });
     plant(&manifest("torn", &sample[..100]));
     plant(&manifest("other", &sample));
-    plant(&Record { manifest_path: fixture.base.join("other.json"), ..expired("late") });
-    let retired = Record { manifest_path: "/not/looked/at".into(), ..active("retired") };
+    plant(&Record { manifest_path: fixture.base.join("other.json").into(), ..expired("late") });
+    let retired = Record { manifest_path: Path::new("/not/looked/at").into(), ..active("retired") };
     plant(&troop::store::lifecycle::retired(&retired, "cleanup_session", now()));
     fixture.plant("broken", b"{");
     let stale = fixture.live_agents().join("broken/record.json.0123.tmp");

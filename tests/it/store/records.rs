@@ -83,7 +83,7 @@ fn what_breaks_a_rule_is_not_written() {
     };
     let not_utf8 = {
         use std::os::unix::ffi::OsStrExt;
-        Record { manifest_path: std::ffi::OsStr::from_bytes(b"/\xff").into(), ..active("a") }
+        Record { manifest_path: Path::new(std::ffi::OsStr::from_bytes(b"/\xff")).into(), ..active("a") }
     };
     for record in [
         stopped_without_time,
@@ -158,7 +158,7 @@ prop_compose! {
         Record {
             id: AgentId(identity.0.into()),
             name: identity.1,
-            generation: identity.2,
+            generation: identity.2.into(),
             lifecycle: Lifecycle {
                 state,
                 relaunchable: relaunchable && state != LifecycleState::Retired,
@@ -168,9 +168,9 @@ prop_compose! {
             },
             backend: identity.3,
             tool: identity.4,
-            manifest_path: paths.0.into(),
-            session_root: paths.1.map(Into::into),
-            agent_def_dir: paths.2.map(Into::into),
+            manifest_path: PathBuf::from(paths.0).into(),
+            session_root: paths.1.map(|path| PathBuf::from(path).into()),
+            agent_def_dir: paths.2.map(|path| PathBuf::from(path).into()),
             session: live.then_some(sessions.0),
             last_session: sessions.1,
             lease: live.then(|| Lease {

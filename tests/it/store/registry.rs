@@ -123,10 +123,10 @@ fn of_two_launches_of_one_name_exactly_one_wins() {
     for _ in 0..20 {
         let fixture = Fixture::new();
         let start = std::sync::Barrier::new(4);
-        let won: Vec<String> = std::thread::scope(|scope| {
+        let won: Vec<std::sync::Arc<str>> = std::thread::scope(|scope| {
             let racers: Vec<_> = (0..4)
                 .map(|racer| {
-                    let record = Record { generation: format!("racer-{racer}"), ..active("alice") };
+                    let record = Record { generation: format!("racer-{racer}").into(), ..active("alice") };
                     let (registry, start) = (&fixture.registry, &start);
                     scope.spawn(move || {
                         start.wait();
