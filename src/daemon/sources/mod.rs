@@ -120,7 +120,7 @@ impl Sources {
             serial,
             tool: agent.tool.clone(),
             programs: programs.clone(),
-            root: journal_root(&agent.record),
+            root: journal_root(&agent.record).to_path_buf(),
             launched_at: agent.record.lifecycle.updated_at,
         };
         // What the last programs said is taken for news no longer, and when too much waits, the next look tries again.

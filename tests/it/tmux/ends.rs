@@ -126,6 +126,8 @@ async fn clients_that_come_and_go_in_a_flood_leave_the_server_alive() {
     }
     assert_eq!(keeper.client.sessions().await.unwrap().len(), 1);
     keeper.alone().await;
+    drop(keeper);
+    server.socket.detach_all().await;
 }
 
 #[tokio::test]
@@ -144,6 +146,8 @@ async fn output_is_told_once_until_somebody_looks() {
         assert!(more.len() <= 1, "the pane is paused: {more:?}");
         agent.client.frame(&agent.pane).await.unwrap();
     }
+    drop(agent);
+    server.socket.detach_all().await;
 }
 
 #[tokio::test]
