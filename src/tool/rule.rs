@@ -238,7 +238,32 @@ impl Rule {
 
 /// Compiles a pattern of a definition, within [`MAX_PATTERN_BYTES`].
 pub(super) fn compile(pattern: &str) -> std::result::Result<Regex, regex::Error> {
-    regex::RegexBuilder::new(pattern).size_limit(MAX_PATTERN_BYTES).build()
+    regex::RegexBuilder::new(&ascii_boundaries(pattern)).size_limit(MAX_PATTERN_BYTES).build()
+}
+
+/// `pattern` with word boundaries that look at ASCII only. Those of Unicode keep the regex crate from its fast
+/// engines as soon as a screen holds a line-drawing character, and screens are made of them.
+fn ascii_boundaries(pattern: &str) -> String {
+    let mut plain = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        match (c, if c == '\\' { chars.next() } else { None }) {
+            ('\\', Some('b')) => plain.push_str(r"(?-u:\b)"),
+            (c, escaped) => plain.extend(std::iter::once(c).chain(escaped)),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn word_boundaries_look_at_ascii() {
+        assert_eq!(ascii_boundaries(r"a\b\\b\w\"), r"a(?-u:\b)\\b\w\");
+        assert!(compile(r"\bok\b").unwrap().is_match("─ok─"));
+    }
 }
 
 fn region<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Region, D::Error> {
