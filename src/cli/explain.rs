@@ -26,7 +26,7 @@ pub(super) fn agent(common: &Common, name: &str) -> Result<()> {
 pub(super) fn screen(path: &Path, tool: &str, title: &str, dir: Option<&Path>) -> Result<()> {
     let tools = tools(dir);
     let tool = tools.get(tool).ok_or_else(|| {
-        let known: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
+        let known: Vec<&str> = tools.texts().map(|(name, _)| name).collect();
         Error::new(Kind::NotFound, format!("there is no tool {tool:?}; the tools are {}", known.join(", ")))
     })?;
     let failed = |error: std::io::Error| Error::io(format!("cannot read the screen {}", path.display()), &error);

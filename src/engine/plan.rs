@@ -168,7 +168,7 @@ fn order(world: &World, launch: Launch, now: Timestamp) -> Result<LaunchOrder> {
     }
     let tool_name = launch.tool.unwrap_or_else(|| world.default_tool.clone());
     let Some(tool) = world.tools.get(&tool_name) else {
-        let known: Vec<&str> = world.tools.iter().map(|tool| tool.name.as_str()).collect();
+        let known: Vec<&str> = world.tools.texts().map(|(name, _)| name).collect();
         return Err(Error::new(
             Kind::NotFound,
             format!("there is no tool {tool_name:?}; the tools are {}", known.join(", ")),

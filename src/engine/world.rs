@@ -133,7 +133,7 @@ impl World {
     pub fn new(tools: Tools, default_tool: String, default_cwd: PathBuf) -> Self {
         Self {
             agents: BTreeMap::new(),
-            tool_files: tools.iter().map(|tool| (tool.name.as_str().into(), tool.text.clone())).collect(),
+            tool_files: tools.texts().map(|(name, text)| (name.into(), text.into())).collect(),
             tools,
             default_tool,
             default_cwd,

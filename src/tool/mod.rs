@@ -11,6 +11,7 @@ mod rule;
 mod said;
 mod status_file;
 mod style;
+mod tools;
 mod version;
 
 pub use hooks::{HOOKS_ENV, Hooks};
@@ -19,12 +20,12 @@ pub use region::{Region, Sight};
 pub use rule::{Rule, Shows};
 pub use said::Said;
 pub use status_file::StatusFile;
+pub use tools::Tools;
 pub use version::version;
 
 use crate::error::{Error, Kind, Result};
 use file::File;
 use rule::Condition;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,19 +33,6 @@ use std::time::Duration;
 pub const STAND_IN: &str = "stand-in";
 /// The tool that stands for every program without a definition.
 pub const GENERIC: &str = "generic";
-
-/// The definitions that come with the program.
-const SHIPPED: &[(&str, &str)] = &[
-    ("aider", include_str!("aider.toml")),
-    ("claude", include_str!("claude.toml")),
-    ("codex", include_str!("codex.toml")),
-    ("gemini", include_str!("gemini.toml")),
-    ("generic", include_str!("generic.toml")),
-    ("kimi", include_str!("kimi.toml")),
-    ("opencode", include_str!("opencode.toml")),
-    ("qwen", include_str!("qwen.toml")),
-    ("stand-in", include_str!("stand-in.toml")),
-];
 
 /// The longest wait between a paste and its submit key that a definition may ask for.
 const MAX_SETTLE: Duration = Duration::from_secs(10);
@@ -230,55 +218,6 @@ impl Tool {
     }
 }
 
-/// The definitions in force, by name.
-#[derive(Debug, Clone)]
-pub struct Tools(BTreeMap<String, Arc<Tool>>);
-
-impl Tools {
-    /// The shipped definitions, each replaced by the user's file of the same
-    /// name where there is one. `overrides` are (path, text); what is wrong with
-    /// one is returned beside the tools and the shipped definition stays in force.
-    pub fn with_overrides(overrides: &[(String, String)]) -> (Self, Vec<Error>) {
-        let mut tools = BTreeMap::new();
-        let mut errors = Vec::new();
-        let shipped = SHIPPED.iter().map(|(name, text)| (format!("{name}.toml"), (*text).to_owned(), false));
-        for (origin, text, theirs) in
-            shipped.chain(overrides.iter().map(|(path, text)| (path.clone(), text.clone(), true)))
-        {
-            let parsed = Tool::parse(&text, &origin).and_then(|tool| {
-                if theirs {
-                    tool.check(&origin)?;
-                }
-                Ok(tool)
-            });
-            match parsed {
-                Ok(tool) => drop(tools.insert(tool.name.clone(), Arc::new(tool))),
-                Err(error) => errors.push(error),
-            }
-        }
-        let generic = tools[GENERIC].clone();
-        for tool in tools.values_mut().filter(|tool| tool.has_rules()) {
-            Arc::make_mut(tool).last_resort = Some(generic.clone());
-        }
-        (Self(tools), errors)
-    }
-
-    /// The definition of `name`.
-    pub fn get(&self, name: &str) -> Option<&Arc<Tool>> {
-        self.0.get(name).or_else(|| self.iter().find(|tool| tool.aliases.iter().any(|alias| alias == name)))
-    }
-
-    /// The definition of `name`, or the one that stands for every other program.
-    pub fn get_or_generic(&self, name: &str) -> &Arc<Tool> {
-        self.get(name).unwrap_or_else(|| &self.0[GENERIC])
-    }
-
-    /// All of them, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Tool>> {
-        self.0.values()
-    }
-}
-
 /// A tool's name becomes a file's and a directory's name in the tree.
 fn is_token(name: &str) -> bool {
     !name.is_empty()
@@ -289,6 +228,7 @@ fn is_token(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::tools::SHIPPED;
     use super::*;
 
     #[test]
