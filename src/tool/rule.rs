@@ -255,6 +255,14 @@ fn ascii_boundaries(pattern: &str) -> String {
     plain
 }
 
+fn region<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Region, D::Error> {
+    Region::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
+
+fn look<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Look>, D::Error> {
+    Look::parse(&String::deserialize(deserializer)?).map(Some).map_err(serde::de::Error::custom)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,12 +272,4 @@ mod tests {
         assert_eq!(ascii_boundaries(r"a\b\\b\w\"), r"a(?-u:\b)\\b\w\");
         assert!(compile(r"\bok\b").unwrap().is_match("─ok─"));
     }
-}
-
-fn region<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Region, D::Error> {
-    Region::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-}
-
-fn look<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Look>, D::Error> {
-    Look::parse(&String::deserialize(deserializer)?).map(Some).map_err(serde::de::Error::custom)
 }
