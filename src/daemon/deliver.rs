@@ -32,7 +32,7 @@ impl Hands {
     /// Pastes a prompt and submits it. Gives the moment before the submit key.
     pub(super) async fn deliver(&self, target: &Target, text: &str) -> Result<Timestamp> {
         let (link, _lock) = self.take_keyboard(target).await?;
-        self.check_prompt(target, &look(&link.client, &link.pane).await?)?;
+        self.check_prompt(target, look(&link.client, &link.pane).await?)?;
         let file = paste_file(target, text)?;
         link.client.paste(&link.pane, file.path()).await?;
         drop(file);
@@ -81,7 +81,7 @@ impl Hands {
     pub(super) async fn press(&self, target: &Target, keys: &[String]) -> Result<()> {
         let keys = keys.iter().map(|key| Key::parse(key)).collect::<Result<Vec<_>>>()?;
         let (link, _lock) = self.take_keyboard(target).await?;
-        alive(target, &look(&link.client, &link.pane).await?)?;
+        alive(target, &reading(target, look(&link.client, &link.pane).await?))?;
         link.client.keys(&link.pane, &keys).await
     }
 
@@ -90,9 +90,9 @@ impl Hands {
     pub(super) async fn interrupt(&self, target: &Target) -> Result<()> {
         let key = Key::parse(&target.tool.interrupt_key)?;
         let (link, _lock) = self.take_keyboard(target).await?;
-        let look = look(&link.client, &link.pane).await?;
-        alive(target, &look)?;
-        if shows(&reading(target, look)).is_some_and(Shows::is_idle) {
+        let reading = reading(target, look(&link.client, &link.pane).await?);
+        alive(target, &reading)?;
+        if shows(&reading).is_some_and(Shows::is_idle) {
             return Err(Error::new(
                 Kind::Busy,
                 format!("{} is not working, so there is nothing to interrupt", target.name),
@@ -127,16 +127,17 @@ impl Hands {
     }
 
     /// Whether a prompt pasted now would reach the composer of the right program.
-    fn check_prompt(&self, target: &Target, look: &Look) -> Result<()> {
+    fn check_prompt(&self, target: &Target, look: Look) -> Result<()> {
         let name = &target.name;
-        alive(target, look)?;
+        let input_off = look.pane.input_off;
+        let reading = reading(target, look);
+        alive(target, &reading)?;
         let refuse = |sentence: String| Err(Error::new(Kind::Busy, sentence));
-        if look.pane.input_off {
+        if input_off {
             return refuse(format!(
                 "input to the pane of {name} is switched off; switch it on with tmux select-pane -e"
             ));
         }
-        let reading = reading(target, look.clone());
         match shows(&reading) {
             Some(Shows::Ready) => Ok(()),
             Some(shows) if shows.is_draft() => {
@@ -164,11 +165,11 @@ fn shows(reading: &Reading) -> Option<Shows> {
 }
 
 /// Whether the agent's program is there and owns the keyboard.
-fn alive(target: &Target, look: &Look) -> Result<()> {
+fn alive(target: &Target, reading: &Reading) -> Result<()> {
     let gone = |why: &str| Err(Error::new(Kind::Gone, format!("nothing was typed to {}: {why}", target.name)));
-    match reading(target, look.clone()).liveness {
+    match &reading.liveness {
         Liveness::Alive => Ok(()),
-        Liveness::Dead(why) | Liveness::Ended(why) | Liveness::Behind(why) | Liveness::Failed(why) => gone(&why),
+        Liveness::Dead(why) | Liveness::Ended(why) | Liveness::Behind(why) | Liveness::Failed(why) => gone(why),
         Liveness::NoSession | Liveness::Unseen => gone("its session is gone"),
     }
 }

@@ -1,6 +1,6 @@
 //! The status: one word from liveness, evidence and time.
 
-use super::{LONE_SETTLE, Liveness, QUIET_IS_READY, STARTING_LIMIT, Tracker, UNKNOWN_AFTER};
+use super::{Liveness, QUIET_IS_READY, STARTING_LIMIT, Tracker, UNKNOWN_AFTER};
 use crate::model::live::Status;
 use crate::tool::Shows;
 use jiff::Timestamp;
@@ -69,7 +69,7 @@ impl Tracker {
     }
 
     fn judge_stillness(&self, now: Timestamp) -> (Status, String) {
-        if now >= self.screen_changed_at + QUIET_IS_READY.max(LONE_SETTLE) {
+        if now >= self.screen_changed_at + QUIET_IS_READY {
             (Status::Ready, "the screen is still; this program has no rules".to_owned())
         } else {
             (Status::Active, "the screen changes; this program has no rules".to_owned())
