@@ -102,6 +102,7 @@ impl Agent {
             scrollback: self.scrollback.clone(),
             history: self.history.clone(),
             prompt: self.prompt.clone(),
+            turns: self.turns.clone(),
             error: self.error.clone(),
             record_path: self.record_path.clone(),
             changed_at: now,

@@ -3,7 +3,7 @@
 use super::compose;
 use crate::model::live::{Identity, Status};
 use crate::model::snapshot::{History, Oddities};
-use crate::model::{Actor, AgentId, AgentView, Event, EventKind, Manifest, Record, Screen, Terminal};
+use crate::model::{Actor, AgentId, AgentView, Event, EventKind, Manifest, Record, Screen, Terminal, Turn};
 use crate::tool::{Tool, Tools};
 use crate::tracker::{Report, Tracker};
 use jiff::Timestamp;
@@ -76,6 +76,7 @@ pub struct Agent {
     pub(super) slot: u32,
     pub(super) history: History,
     pub(super) prompt: Arc<str>,
+    pub(super) turns: Arc<[Arc<Turn>]>,
     pub(super) error: Arc<str>,
     pub(super) noted_status: Option<Status>,
     pub(super) changed: bool,
@@ -269,6 +270,7 @@ impl World {
                     slot: self.last_slot,
                     history: History::default(),
                     prompt: Arc::default(),
+                    turns: Arc::default(),
                     error: Arc::default(),
                     noted_status: None,
                     changed: true,

@@ -10,6 +10,7 @@ pub mod record;
 pub mod screen;
 pub mod snapshot;
 pub mod style;
+pub mod turn;
 
 pub use event::{Actor, Event, EventKind};
 pub use evidence::{Choice, Clue, Evidence, Question};
@@ -20,3 +21,4 @@ pub use record::{Lifecycle, LifecycleState, Manifest, Record};
 pub use screen::Screen;
 pub use snapshot::{AgentView, Listing, Snapshot};
 pub use style::{Style, Styles};
+pub use turn::{Reply, ReplySource, Turn, TurnOutcome};

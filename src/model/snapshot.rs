@@ -6,6 +6,7 @@ use super::live::{LiveState, Status, Tristate};
 use super::name::AgentId;
 use super::record::Backend;
 use super::screen::Screen;
+use super::turn::Turn;
 use crate::error::{Error, Kind, Result};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
@@ -130,6 +131,8 @@ pub struct AgentView {
     pub history: History,
     /// The last prompt accepted.
     pub prompt: Arc<str>,
+    /// Its turns, oldest first, the last ones only. The last may still be going on.
+    pub turns: Arc<[Arc<Turn>]>,
     /// The sentence behind the last refused write.
     pub error: Arc<str>,
     /// Its record.
