@@ -4,6 +4,7 @@ use super::clock::now;
 use super::effects::{Hands, Target};
 use super::event::Link;
 use super::observe::look;
+use crate::engine::Progress;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Look, Terminal};
 use crate::store::AgentLock;
@@ -11,7 +12,6 @@ use crate::store::lock::our_directory;
 use crate::tmux::Key;
 use crate::tool::Shows;
 use crate::tracker::{Liveness, Reading, read};
-use jiff::Timestamp;
 use std::io::Write;
 use std::time::Duration;
 
@@ -22,28 +22,63 @@ const PASTE_SHOWS: Duration = Duration::from_secs(3);
 const SUBMIT_SHOWS: Duration = Duration::from_secs(1);
 /// How often the submit key is pressed again while our text still stands there
 /// (contract, section 4.5).
-const RESCUES: usize = 3;
+const RESCUES: u32 = 3;
 /// How often to look meanwhile.
 const LOOK_GAP: Duration = Duration::from_millis(25);
 /// How long to wait for another process that types into the same terminal.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
 
+/// Why a prompt was not delivered, and whether anything of it may have been typed.
+#[derive(Debug)]
+pub(super) struct Undelivered {
+    pub(super) error: Error,
+    pub(super) typed: bool,
+}
+
+impl From<Error> for Undelivered {
+    fn from(error: Error) -> Self {
+        Self { error, typed: false }
+    }
+}
+
 impl Hands {
-    /// Pastes a prompt and submits it. Gives the moment before the submit key.
-    pub(super) async fn deliver(&self, target: &Target, text: &str) -> Result<Timestamp> {
+    /// Pastes a prompt and submits it. Gives how that went once the composer has let go of it.
+    pub(super) async fn deliver(
+        &self,
+        target: &Target,
+        prompt_id: &str,
+        text: &str,
+    ) -> std::result::Result<Progress, Undelivered> {
         let (link, _lock) = self.take_keyboard(target).await?;
         self.check_prompt(target, look(&link.client, &link.pane).await?)?;
         let file = paste_file(target, text)?;
-        link.client.paste(&link.pane, file.path()).await?;
+        link.client.paste(&link.pane, file.path()).await.map_err(|error| Undelivered {
+            // The server refuses a paste whole; without its answer nobody knows.
+            typed: !matches!(error.kind(), Kind::Gone | Kind::Busy | Kind::Invalid),
+            error,
+        })?;
         drop(file);
-        self.until(target, link, PASTE_SHOWS, |shows| !matches!(shows, Some(Shows::Ready) | None)).await?;
+        self.progress(target, prompt_id, Progress::Pasted(now())).await;
+        self.submit(target, link, text).await.map_err(|error| Undelivered { typed: true, error })
+    }
+
+    /// Presses the submit key until the composer lets go of what was pasted. Only while that stands there: in a dialog
+    /// that has opened meanwhile the same key would answer it.
+    async fn submit(&self, target: &Target, link: &Link, text: &str) -> Result<Progress> {
+        let key = Key::parse(&target.tool.submit_key)?;
+        let stands = |shows: Option<Shows>| shows.is_some_and(Shows::is_draft);
+        let mut last = self.until(target, link, PASTE_SHOWS, stands).await?;
         tokio::time::sleep(target.tool.settle_for(text.len())).await;
-        let before = now();
-        for _ in 0..=RESCUES {
-            link.client.submit(&link.pane, &Key::parse(&target.tool.submit_key)?).await?;
+        let at = now();
+        for presses in 1..=1 + RESCUES {
+            if target.tool.has_rules() && !stands(last) {
+                return Err(not_there(target, last));
+            }
+            link.client.submit(&link.pane, &key).await?;
             // The composer was empty under our lock: what stands in it is ours.
-            if self.until(target, link, SUBMIT_SHOWS, |shows| shows != Some(Shows::Draft)).await? {
-                return Ok(before);
+            last = self.until(target, link, SUBMIT_SHOWS, |shows| !stands(shows)).await?;
+            if !target.tool.has_rules() || !stands(last) {
+                return Ok(Progress::Submitted { at, presses });
             }
         }
         Err(Error::new(
@@ -52,7 +87,7 @@ impl Hands {
         ))
     }
 
-    /// Looks until the screen shows what is wanted, at most `limit`; whether it did.
+    /// Looks until the screen shows what is wanted, at most `limit`; gives what it showed last.
     /// A program without rules shows nothing and is taken at its word.
     async fn until(
         &self,
@@ -60,18 +95,20 @@ impl Hands {
         link: &Link,
         limit: Duration,
         wanted: impl Fn(Option<Shows>) -> bool,
-    ) -> Result<bool> {
+    ) -> Result<Option<Shows>> {
         if !target.tool.has_rules() {
-            return Ok(true);
+            return Ok(None);
         }
         let deadline = tokio::time::Instant::now() + limit;
         loop {
             let reading = reading(target, look(&link.client, &link.pane).await?);
-            if !matches!(reading.liveness, Liveness::Alive) || wanted(shows(&reading)) {
-                return Ok(true);
+            if let Some(why) = gone(&reading) {
+                let sentence = format!("{} went away while it was typed to: {why}", target.name);
+                return Err(Error::new(Kind::Gone, sentence));
             }
-            if tokio::time::Instant::now() >= deadline {
-                return Ok(false);
+            let shows = shows(&reading);
+            if wanted(shows) || tokio::time::Instant::now() >= deadline {
+                return Ok(shows);
             }
             tokio::time::sleep(LOOK_GAP).await;
         }
@@ -154,6 +191,25 @@ impl Hands {
     }
 }
 
+/// Why the submit key is not pressed after a paste.
+fn not_there(target: &Target, shows: Option<Shows>) -> Error {
+    let name = &target.name;
+    match shows {
+        Some(shows) if shows.is_blocked() => Error::new(
+            Kind::Busy,
+            format!(
+                "{name} opened a dialog over the prompt that was just pasted, so it was not submitted; look at its screen"
+            ),
+        ),
+        _ => Error::new(
+            Kind::TimedOut,
+            format!(
+                "the prompt that was pasted did not show in the composer of {name}, so it was not submitted; look at its screen"
+            ),
+        ),
+    }
+}
+
 /// One look, read with the agent's tool.
 fn reading(target: &Target, look: Look) -> Reading {
     read(&target.tool, None, &Terminal::Seen(Box::new(look)))
@@ -166,11 +222,16 @@ fn shows(reading: &Reading) -> Option<Shows> {
 
 /// Whether the agent's program is there and owns the keyboard.
 fn alive(target: &Target, reading: &Reading) -> Result<()> {
-    let gone = |why: &str| Err(Error::new(Kind::Gone, format!("nothing was typed to {}: {why}", target.name)));
+    gone(reading)
+        .map_or(Ok(()), |why| Err(Error::new(Kind::Gone, format!("nothing was typed to {}: {why}", target.name))))
+}
+
+/// Why the agent's program does not own the keyboard.
+fn gone(reading: &Reading) -> Option<&str> {
     match &reading.liveness {
-        Liveness::Alive => Ok(()),
-        Liveness::Dead(why) | Liveness::Ended(why) | Liveness::Behind(why) | Liveness::Failed(why) => gone(why),
-        Liveness::NoSession | Liveness::Unseen => gone("its session is gone"),
+        Liveness::Alive => None,
+        Liveness::Dead(why) | Liveness::Ended(why) | Liveness::Behind(why) | Liveness::Failed(why) => Some(why),
+        Liveness::NoSession | Liveness::Unseen => Some("its session is gone"),
     }
 }
 

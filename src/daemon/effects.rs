@@ -3,7 +3,7 @@
 use super::config::Settings;
 use super::event::{Event, Events, Link};
 use super::journals::journal_root;
-use crate::engine::{Effect, Fact, LaunchOrder};
+use crate::engine::{Effect, Fact, LaunchOrder, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Actor, EventKind, Record};
 use crate::port::Answer;
@@ -113,17 +113,13 @@ impl Hands {
     async fn one(&self, job: Job, actor: &Actor) -> Result<()> {
         match job {
             Job::Deliver(target, prompt_id, text) => {
-                let id = target.record.id.clone();
-                let delivered = self.deliver(&target, &text).await;
-                let (fact, kind) = match &delivered {
-                    Ok(at) => (Fact::Submitted(id, *at), EventKind::Delivered { prompt_id }),
-                    Err(error) => {
-                        (Fact::Undelivered(id), EventKind::Undelivered { prompt_id, error: error.to_string() })
-                    }
+                let delivered = self.deliver(&target, &prompt_id, &text).await;
+                let progress = match &delivered {
+                    Ok(submitted) => submitted.clone(),
+                    Err(failed) => Progress::Failed { reason: failed.error.to_string(), typed: failed.typed },
                 };
-                self.tell(Event::Fact(fact)).await;
-                self.note(&target, actor, kind).await;
-                self.check(&target, "prompt", actor, delivered.map(drop)).await
+                self.progress(&target, &prompt_id, progress).await;
+                self.check(&target, "prompt", actor, delivered.map(drop).map_err(|failed| failed.error)).await
             }
             Job::Interrupt(target) => {
                 let done = self.interrupt(&target).await;
@@ -156,6 +152,11 @@ impl Hands {
                 launched
             }
         }
+    }
+
+    /// Tells how far a prompt has come.
+    pub(super) async fn progress(&self, target: &Target, prompt_id: &str, progress: Progress) {
+        self.tell(Event::Fact(Fact::Progress(target.record.id.clone(), prompt_id.to_owned(), progress))).await;
     }
 
     async fn note(&self, target: &Target, actor: &Actor, kind: EventKind) {

@@ -9,7 +9,7 @@ use super::observers::Observers;
 use super::reader::{self, MAX_CHANGES};
 use super::sources::Sources;
 use crate::command::Command;
-use crate::engine::{Effect, Fact, Note, World, plan};
+use crate::engine::{Accepted, Effect, Fact, Note, World, plan};
 use crate::error::{Error, Result};
 use crate::model::{Actor, AgentId, EventKind, Terminal};
 use crate::port::{Answer, Hub, Request, Until};
@@ -250,9 +250,8 @@ impl Loop {
             let id = prompt_id(now);
             match &effect {
                 Effect::Deliver { agent, text } => {
-                    self.learn(Fact::Accepted(agent.clone(), text.clone()), now);
-                    let kind = EventKind::Prompt { prompt_id: id.clone(), text: text.clone() };
-                    self.note((agent.clone(), actor.clone(), kind), now);
+                    let prompt = Accepted { prompt_id: id.clone(), text: text.clone(), actor: actor.clone() };
+                    self.learn(Fact::Accepted(agent.clone(), prompt), now);
                 }
                 Effect::Refuse { agent, what, error } => {
                     self.refused(agent.clone(), what.clone(), error, actor.clone(), now);

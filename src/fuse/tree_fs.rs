@@ -77,8 +77,10 @@ impl TreeFs {
             let snapshot = self.stat.port.snapshot();
             match (snapshot.by_slot(slot), content) {
                 (None, _) if again && offset == 0 => return Err(Errno::ESRCH),
-                (Some((_, agent)), Content::Growing(_, format)) => {
-                    return Ok(agent.history.read(*format, offset, size).into());
+                (Some(_), Content::Growing(..)) => {
+                    if let Some(Content::Growing(history, format)) = tree::content(&snapshot, handle.node) {
+                        return Ok(history.read(format, offset, size).into());
+                    }
                 }
                 _ => {}
             }

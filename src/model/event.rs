@@ -1,5 +1,8 @@
 //! What happened to an agent: one line each in `history.jsonl`, and in words in `history`.
 
+use super::live::TurnSource;
+use super::receipt::{Receipt, Stage};
+use super::turn::{ReplySource, TurnOutcome};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -69,24 +72,34 @@ pub enum EventKind {
         /// The rule or fact that decided.
         why: String,
     },
-    /// A prompt was accepted for delivery.
+    /// A prompt was accepted for delivery: its turn is open.
     Prompt {
         /// Its id in receipts.
         prompt_id: String,
+        /// The number of its turn.
+        turn: u64,
         /// The text, whole.
         text: String,
     },
-    /// A prompt reached the program's composer and was submitted.
-    Delivered {
-        /// Which prompt.
-        prompt_id: String,
+    /// What became of a prompt.
+    Receipt(Receipt),
+    /// A turn began, or went on after it had seemed to end.
+    TurnBegan {
+        /// Its number.
+        turn: u64,
+        /// How that is known.
+        source: TurnSource,
     },
-    /// A prompt that was accepted could not be delivered.
-    Undelivered {
-        /// Which prompt.
-        prompt_id: String,
-        /// Why.
-        error: String,
+    /// A turn was over.
+    TurnEnded {
+        /// Its number.
+        turn: u64,
+        /// How it ended.
+        outcome: TurnOutcome,
+        /// What was answered, where that is known.
+        reply: Option<String>,
+        /// Where the answer was read.
+        reply_source: Option<ReplySource>,
     },
     /// Keys were sent through `keys`.
     Keys {
@@ -133,8 +146,16 @@ impl Event {
             EventKind::Appeared { tool } => format!("appeared, running {tool}"),
             EventKind::Status { from, to, why } => format!("status {from} -> {to} ({why})"),
             EventKind::Prompt { text, .. } => format!("prompt: {}", text.replace('\n', "\n    ")),
-            EventKind::Delivered { .. } => "prompt delivered".to_owned(),
-            EventKind::Undelivered { error, .. } => format!("prompt not delivered: {error}"),
+            EventKind::Receipt(receipt) => match (receipt.stage, &receipt.reason) {
+                (Stage::Confirmed, _) => format!("prompt confirmed: turn {} began", receipt.turn),
+                (stage, Some(reason)) => format!("prompt {}: {reason}", stage.as_str()),
+                (stage, None) => format!("prompt {}", stage.as_str()),
+            },
+            EventKind::TurnBegan { turn, .. } => format!("turn {turn} began"),
+            EventKind::TurnEnded { turn, outcome, reply, .. } => match reply {
+                Some(reply) => format!("turn {turn} {}: {}", outcome.as_str(), reply.replace('\n', "\n    ")),
+                None => format!("turn {turn} {}", outcome.as_str()),
+            },
             EventKind::Keys { keys } => format!("keys {}", keys.join(" ")),
             EventKind::Interrupted => "interrupt".to_owned(),
             EventKind::Resized { cols, rows } => format!("resized to {cols}x{rows}"),

@@ -133,6 +133,8 @@ pub struct AgentView {
     pub prompt: Arc<str>,
     /// Its turns, oldest first, the last ones only. The last may still be going on.
     pub turns: Arc<[Arc<Turn>]>,
+    /// What became of its prompts, one receipt a line.
+    pub receipts: History,
     /// The sentence behind the last refused write.
     pub error: Arc<str>,
     /// Its record.
@@ -251,9 +253,20 @@ impl History {
     /// Adds an event. Once [`MAX_HISTORY_BYTES`] are reached nothing more is
     /// added; the journal on disk has it.
     pub fn push(&mut self, event: &Event) {
-        let Ok(mut json) = serde_json::to_string(event) else { return };
+        if let Ok(json) = serde_json::to_string(event) {
+            self.push_texts(json, printable(&event.to_text()));
+        }
+    }
+
+    /// Adds one value as a line of JSON, and nothing to the prose.
+    pub fn push_line(&mut self, value: &impl serde::Serialize) {
+        if let Ok(json) = serde_json::to_string(value) {
+            self.push_texts(json, String::new());
+        }
+    }
+
+    fn push_texts(&mut self, mut json: String, text: String) {
         json.push('\n');
-        let text = printable(&event.to_text());
         let mut texts = self.shared.get_or_insert_default().write();
         if texts.json.len() + json.len() > MAX_HISTORY_BYTES || texts.text.len() + text.len() > MAX_HISTORY_BYTES {
             return;

@@ -91,6 +91,11 @@ pub enum ReplySource {
 }
 
 impl Turn {
+    /// When it last changed.
+    pub fn changed_at(&self) -> Timestamp {
+        self.ended_at.or(self.started_at).unwrap_or(self.accepted_at)
+    }
+
     /// Whether it is over.
     pub fn has_ended(&self) -> bool {
         self.ended_at.is_some()

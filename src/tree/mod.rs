@@ -7,6 +7,7 @@ mod node;
 mod readme;
 mod render;
 pub mod table;
+mod turns;
 mod write;
 
 pub use node::Node;
@@ -17,7 +18,7 @@ use crate::model::{AgentView, Listing, Snapshot, Status};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
-use table::{AGENT, AgentFile, Form, ROOT, RootFile};
+use table::{AGENT, AgentFile, Form, ROOT, RootFile, TURN};
 
 /// What kind of thing a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,11 @@ pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
             snapshot.by_slot(slot)?;
             AGENT.iter().find(|row| row.name == name).map(|row| Node::AgentFile(slot, row.file))
         }
+        Node::AgentFile(slot, AgentFile::Turns) => turns::lookup(snapshot, slot, name),
+        Node::Turn(slot, turn) => {
+            turns::find(snapshot, slot, turn)?;
+            TURN.iter().find(|row| row.name == name).map(|row| Node::TurnFile(slot, turn, row.file))
+        }
         _ => None,
     }
 }
@@ -125,6 +131,11 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
             snapshot.by_slot(slot)?;
             AGENT.iter().map(|row| entry(row.name, Node::AgentFile(slot, row.file))).collect()
         }
+        Node::AgentFile(slot, AgentFile::Turns) => turns::entries(snapshot, slot)?,
+        Node::Turn(slot, turn) => {
+            turns::find(snapshot, slot, turn)?;
+            TURN.iter().map(|row| entry(row.name, Node::TurnFile(slot, turn, row.file))).collect()
+        }
         _ => return None,
     })
 }
@@ -139,7 +150,15 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
         Node::StatusDir(_) => Some(dir(None)),
         Node::ToolDir(_) => tools_in_use(snapshot).any(|tool| Node::tool_dir(tool) == node).then(|| dir(None)),
         Node::Agent(slot) => snapshot.by_slot(slot).map(|(_, agent)| dir(Some(agent.state.status_since))),
-        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) => link_attributes(snapshot, node, None),
+        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) | Node::LastTurn(_) => {
+            link_attributes(snapshot, node, None)
+        }
+        Node::Turn(slot, turn) => turns::find(snapshot, slot, turn).map(|turn| dir(Some(turn.changed_at()))),
+        Node::TurnFile(slot, turn, file) => {
+            let mtime = Some(turns::find(snapshot, slot, turn)?.changed_at());
+            let size = content(snapshot, node)?.len() as u64;
+            Some(Attributes { kind: NodeKind::File, mode: file.row().form.mode(), size, mtime })
+        }
         Node::RootFile(_) | Node::ToolFile(_) => {
             let mode = match node {
                 Node::RootFile(file) => file.row().form.mode(),
@@ -151,8 +170,10 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
         Node::AgentFile(slot, file) => {
             let (_, agent) = snapshot.by_slot(slot)?;
             let mtime = Some(if file == AgentFile::Status { agent.state.status_since } else { agent.changed_at });
-            if file.row().form == Form::Link {
-                return link_attributes(snapshot, node, mtime);
+            match file.row().form {
+                Form::Link => return link_attributes(snapshot, node, mtime),
+                Form::Dir => return Some(dir(mtime)),
+                Form::Read | Form::ReadWrite => {}
             }
             let size = content(snapshot, node)?.len() as u64;
             Some(Attributes { kind: NodeKind::File, mode: file.row().form.mode(), size, mtime })
@@ -178,6 +199,10 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
     match node {
         Node::IdLink(slot) => agent(slot).map(|found| to("../", found)),
         Node::StatusLink(slot) | Node::ToolLink(slot) => agent(slot).map(|found| to("../../", found)),
+        Node::LastTurn(slot) => {
+            let (_, view) = agent(slot)?;
+            view.turns.last().map(|turn| PathBuf::from(turn.number.to_string()))
+        }
         Node::AgentFile(slot, file) => {
             let (_, view) = agent(slot)?;
             let identity = &view.state.identity;
@@ -201,10 +226,13 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
 /// The kind of `node`, which never changes.
 pub fn kind(node: Node) -> NodeKind {
     match node {
-        Node::RootFile(_) | Node::ToolFile(_) => NodeKind::File,
-        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) => NodeKind::Link,
-        Node::AgentFile(_, file) if file.row().form == Form::Link => NodeKind::Link,
-        Node::AgentFile(..) => NodeKind::File,
+        Node::RootFile(_) | Node::ToolFile(_) | Node::TurnFile(..) => NodeKind::File,
+        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) | Node::LastTurn(_) => NodeKind::Link,
+        Node::AgentFile(_, file) => match file.row().form {
+            Form::Link => NodeKind::Link,
+            Form::Dir => NodeKind::Dir,
+            Form::Read | Form::ReadWrite => NodeKind::File,
+        },
         _ => NodeKind::Dir,
     }
 }
