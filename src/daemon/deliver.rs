@@ -76,7 +76,11 @@ impl Hands {
             }
             link.client.submit(&link.pane, &key).await?;
             // The composer was empty under our lock: what stands in it is ours.
-            last = self.until(target, link, SUBMIT_SHOWS, |shows| !stands(shows)).await?;
+            last = match self.until(target, link, SUBMIT_SHOWS, |shows| !stands(shows)).await {
+                // It ended over the prompt: it has taken it.
+                Err(error) if error.kind() == Kind::Gone => None,
+                last => last?,
+            };
             if !target.tool.has_rules() || !stands(last) {
                 return Ok(Progress::Submitted { at, presses });
             }

@@ -91,11 +91,19 @@ impl TurnLog {
         self.delivery.is_some()
     }
 
-    /// The last turn whose prompt is ours, and when that was submitted: what a transcript may prove.
-    pub(super) fn submitted(&self) -> Option<(&Arc<Turn>, Timestamp)> {
-        let receipt = &self.delivery.as_ref().or(self.unproven.as_ref())?.receipt;
-        let turn = self.turns.iter().rev().find(|turn| turn.number == receipt.turn)?;
-        Some((turn, receipt.submitted_at?))
+    /// The turn of a prompt of ours that the tracker has just given up, and when that was submitted.
+    pub(super) fn given_up(&self, is: TurnNow) -> Option<(&Turn, Timestamp)> {
+        let receipt = &self.delivery.as_ref()?.receipt;
+        let given_up = self.was.submitted && !is.submitted && is.active.is_none();
+        Some((self.open().filter(|_| given_up)?, receipt.submitted_at?))
+    }
+
+    /// Nobody saw the turn of the prompt that is on its way, but its answer is there.
+    pub(super) fn answered_unseen(&mut self, is: TurnNow, reply: Reply, now: Timestamp) -> Notes {
+        self.was = is;
+        let mut notes = self.began(TurnSource::ExplicitInput, now);
+        notes.extend(self.end(TurnOutcome::Success, Some(reply), now));
+        notes
     }
 
     /// A prompt was accepted: its turn is open from now on.

@@ -358,7 +358,16 @@ impl Agent {
             Terminal::Seen(look) => on_screen::reply(&self.tool, look, &self.scrollback, turn),
             _ => None,
         };
-        self.turns.follow(self.tracker.turn_now(), self.tracker.status(), reply, now)
+        let is = self.tracker.turn_now();
+        if let Some((turn, submitted)) = self.turns.given_up(is)
+            && !turn.is_command()
+            && self.tracker.has_moved_since(submitted)
+            && let Some(reply) = reply(turn)
+        {
+            self.tracker.answered_unseen(now);
+            return self.turns.answered_unseen(self.tracker.turn_now(), reply, now);
+        }
+        self.turns.follow(is, self.tracker.status(), reply, now)
     }
 
     fn look(&mut self, terminal: Terminal, now: Timestamp) {

@@ -27,7 +27,7 @@ pub use reading::{Liveness, Reading, read};
 pub use report::Report;
 pub use view::Tracked;
 
-use crate::model::live::{LastTurn, Status, Transition, TurnSource};
+use crate::model::live::{LastTurn, Status, Transition, TurnResult, TurnSource};
 use crate::model::{Screen, Terminal};
 use crate::tool::{Found, Shows, Tool};
 use jiff::{SignedDuration, Timestamp};
@@ -229,6 +229,18 @@ impl Tracker {
         if says.is_some_and(|(has_prompt, _)| has_prompt) {
             self.turn_is_proven();
         }
+        self.tick(now);
+    }
+
+    /// Whether the rows above the composer have changed since then.
+    pub fn has_moved_since(&self, at: Timestamp) -> bool {
+        self.moved_at.is_some_and(|moved| moved >= at)
+    }
+
+    /// The accepted prompt's turn was over before anybody saw it.
+    pub fn answered_unseen(&mut self, now: Timestamp) {
+        self.last_turn =
+            LastTurn { result: TurnResult::Success, source: TurnSource::ExplicitInput, updated_at_utc: Some(now) };
         self.tick(now);
     }
 

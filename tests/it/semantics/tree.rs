@@ -36,8 +36,9 @@ pub fn everything(dir: &Path) -> Vec<PathBuf> {
 ///     tools/          the tool definitions in force, as TOML
 ///
 /// The directory of an agent holds `status`, `state.json`, `history`, `history.jsonl`, `screen`,
-/// `screen.ansi`, `scrollback`, `question`, `explain`, `prompt`, `control`, `keys`, `error`, and the
-/// links `manifest`, `record`, `session` and `cwd`. Names and columns may be added; none is taken away.
+/// `screen.ansi`, `scrollback`, `reply`, `question`, `explain`, `prompt`, `control`, `keys`,
+/// `delivery.jsonl`, `error`, the directory `turns`, and the links `manifest`, `record`, `session` and
+/// `cwd`. Names and columns may be added; none is taken away.
 #[test]
 fn the_names() {
     let world = World::with("a");
@@ -46,6 +47,7 @@ fn the_names() {
     let agent = [
         "control",
         "cwd",
+        "delivery.jsonl",
         "error",
         "explain",
         "history",
@@ -55,12 +57,14 @@ fn the_names() {
         "prompt",
         "question",
         "record",
+        "reply",
         "screen",
         "screen.ansi",
         "scrollback",
         "session",
         "state.json",
         "status",
+        "turns",
     ];
     assert_eq!(world.names("agents/a"), agent);
     assert_eq!(
