@@ -1,18 +1,18 @@
 //! Types into a terminal, after a look at it and under the agent's lock.
 
 use super::clock::now;
-use super::effects::{Hands, Target};
+use super::effects::{Hands, Parcel, Target};
 use super::event::Link;
 use super::observe::look;
 use crate::engine::Progress;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Look, Terminal};
 use crate::store::AgentLock;
-use crate::store::lock::our_directory;
 use crate::tmux::Key;
 use crate::tool::Shows;
 use crate::tracker::{Liveness, Reading, read};
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a pasted text may take to show in the composer. A program that was
@@ -43,23 +43,20 @@ impl From<Error> for Undelivered {
 
 impl Hands {
     /// Pastes a prompt and submits it. Gives how that went once the composer has let go of it.
-    pub(super) async fn deliver(
-        &self,
-        target: &Target,
-        prompt_id: &str,
-        text: &str,
-    ) -> std::result::Result<Progress, Undelivered> {
+    pub(super) async fn deliver(&self, target: &Target, parcel: &Parcel) -> std::result::Result<Progress, Undelivered> {
         let (link, _lock) = self.take_keyboard(target).await?;
         self.check_prompt(target, look(&link.client, &link.pane).await?)?;
-        let file = paste_file(target, text)?;
-        link.client.paste(&link.pane, file.path()).await.map_err(|error| Undelivered {
+        let spare = parcel.file.is_none().then(|| paste_file(&parcel.text)).transpose()?;
+        let file =
+            parcel.file.as_deref().or(spare.as_ref().map(tempfile::NamedTempFile::path)).unwrap_or(Path::new(""));
+        link.client.paste(&link.pane, file).await.map_err(|error| Undelivered {
             // The server refuses a paste whole; without its answer nobody knows.
             typed: !matches!(error.kind(), Kind::Gone | Kind::Busy | Kind::Invalid),
             error,
         })?;
-        drop(file);
-        self.progress(target, prompt_id, Progress::Pasted(now())).await;
-        self.submit(target, link, text).await.map_err(|error| Undelivered { typed: true, error })
+        drop(spare);
+        self.progress(target, &parcel.prompt_id, Progress::Pasted(now())).await;
+        self.submit(target, link, &parcel.text).await.map_err(|error| Undelivered { typed: true, error })
     }
 
     /// Presses the submit key until the composer lets go of what was pasted. Only while that stands there: in a dialog
@@ -239,12 +236,12 @@ fn gone(reading: &Reading) -> Option<&str> {
     }
 }
 
-/// The text in a file of our own, for the tmux server to read: as an argument it
-/// would have to be quoted and would show in the list of processes.
-fn paste_file(target: &Target, text: &str) -> Result<tempfile::NamedTempFile> {
-    let dir = our_directory(&target.root);
+/// The text in a file of our own, for the tmux server to read: as an argument it would have to be quoted and would
+/// show in the list of processes. Used where the session root has no room for it.
+fn paste_file(text: &str) -> Result<tempfile::NamedTempFile> {
+    let dir = std::env::temp_dir();
     let failed = |error: std::io::Error| Error::io(format!("cannot write the prompt into {}", dir.display()), &error);
-    let mut file = tempfile::Builder::new().prefix("paste-").tempfile_in(&dir).map_err(failed)?;
+    let mut file = tempfile::Builder::new().prefix("troop-paste-").tempfile_in(&dir).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     Ok(file)
 }

@@ -103,6 +103,7 @@ impl Agent {
             history: self.history.clone(),
             prompt: self.prompt.clone(),
             turns: self.turns.shown().clone(),
+            queue: self.queue.clone(),
             receipts: self.receipts.clone(),
             error: self.error.clone(),
             record_path: self.record_path.clone(),

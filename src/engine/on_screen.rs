@@ -7,6 +7,9 @@ use crate::tool::{Sight, Tool};
 /// What a program puts before and around the rows of a prompt and an answer.
 const FRAME: &[char] = &['>', '❯', '›', '│', '┃', '▌', '█', '*', '•', '⏺', '●', '✦', ' ', '\u{a0}'];
 
+/// What programs put before the first row of an answer.
+const MARKS: &[char] = &['•', '⏺', '●', '✦'];
+
 /// The rows between the echo of the turn's prompt and the composer, or none when that
 /// echo cannot be found: then nobody can say where the answer begins.
 pub(super) fn reply(tool: &Tool, look: &Look, scrollback: &str, turn: &Turn) -> Option<Reply> {
@@ -31,7 +34,16 @@ fn after_echo(rows: &[&str], prompt: &str) -> Option<String> {
     if from >= until {
         return None;
     }
-    let answer = &answer[from..until];
+    // The mark before an answer stands where its other rows are blank.
+    let marked = |row: &str| match row.trim_start().chars().next() {
+        Some(mark) if MARKS.contains(&mark) => row.replacen(mark, " ", 1),
+        _ => row.to_owned(),
+    };
+    let answer: Vec<String> = answer[from..until]
+        .iter()
+        .enumerate()
+        .map(|(at, row)| if at == 0 { marked(row) } else { (*row).to_owned() })
+        .collect();
     let inset = answer.iter().filter(|row| !row.trim().is_empty()).map(|row| margin(row)).min().unwrap_or(0);
     let lines: Vec<&str> = answer.iter().map(|row| row.get(inset.min(margin(row))..).unwrap_or(row)).collect();
     Some(lines.join("\n"))
@@ -72,7 +84,7 @@ mod tests {
     fn what_stands_below_the_prompt_is_the_answer() {
         let screen = "❯ old\n\n  nothing\n\n❯ count\n  the files\n\n  There are 3:\n    a b c\n\n";
         assert_eq!(answer(screen, "count\nthe files").as_deref(), Some("There are 3:\n  a b c"));
-        assert_eq!(answer("│ > hi │\n\n⏺ Hello\n", "hi").as_deref(), Some("⏺ Hello"));
+        assert_eq!(answer("│ > hi │\n\n⏺ Hello\n", "hi").as_deref(), Some("Hello"));
         assert_eq!(answer("❯ a long pro\n  mpt\n  ok\n", "a long prompt").as_deref(), Some("ok"), "wrapped");
     }
 

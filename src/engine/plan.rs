@@ -2,7 +2,7 @@
 //! terminal or a file is refused here.
 
 use super::world::{Agent, World};
-use crate::command::{Command, Launch, TroopVerb, Verb};
+use crate::command::{Command, Launch, QueueChange, TroopVerb, Verb};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AgentId, AgentName};
 use jiff::Timestamp;
@@ -17,6 +17,13 @@ pub enum Effect {
         agent: AgentId,
         /// The text.
         text: String,
+    },
+    /// Change a queue.
+    Queue {
+        /// Whose.
+        agent: AgentId,
+        /// How.
+        change: QueueChange,
     },
     /// Press the tool's interrupt key once.
     Interrupt {
@@ -88,6 +95,13 @@ pub fn plan(world: &World, command: Command, now: Timestamp) -> Result<Vec<Effec
         Command::Prompt { agent, text } => {
             view(world, &agent)?.may_prompt()?;
             Ok(vec![Effect::Deliver { agent, text }])
+        }
+        Command::Queue { agent, change } => {
+            let view = view(world, &agent)?;
+            if let QueueChange::Put { .. } = &change {
+                view.may_type()?;
+            }
+            Ok(vec![Effect::Queue { agent, change }])
         }
         Command::Keys { agent, keys } => {
             view(world, &agent)?.may_type()?;

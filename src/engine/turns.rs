@@ -65,6 +65,8 @@ pub(super) struct TurnLog {
     delivery: Option<Delivery>,
     /// The last prompt that nothing has proven yet.
     unproven: Option<Delivery>,
+    /// The last prompts that have a receipt.
+    settled: VecDeque<Box<str>>,
     was: TurnNow,
 }
 
@@ -123,20 +125,7 @@ impl TurnLog {
             reply: None,
         });
         self.delivery = Some(Delivery {
-            receipt: Receipt {
-                prompt_id: prompt.prompt_id.clone(),
-                turn,
-                stage: Stage::Accepted,
-                bytes: prompt.text.len(),
-                sha256: sha256(prompt.text.as_bytes()),
-                accepted_at: now,
-                pasted_at: None,
-                submitted_at: None,
-                settled_at: None,
-                presses: 0,
-                proof: None,
-                reason: None,
-            },
+            receipt: receipt(&prompt.prompt_id, turn, &prompt.text, now),
             actor: prompt.actor.clone(),
         });
         notes.push((prompt.actor, EventKind::Prompt { prompt_id: prompt.prompt_id, turn, text: prompt.text }));
@@ -152,6 +141,11 @@ impl TurnLog {
             Progress::Pasted(at) => delivery.receipt.pasted_at = Some(at),
             Progress::Submitted { at, presses } => {
                 (delivery.receipt.submitted_at, delivery.receipt.presses) = (Some(at), presses);
+                let number = delivery.receipt.turn;
+                // Its turn may have been seen before we were told of the key.
+                if self.turns.iter().rev().any(|turn| turn.number == number && turn.started_at.is_some()) {
+                    return self.settle(Stage::Confirmed, Some("screen"), None, now);
+                }
             }
             Progress::Failed { reason, typed } => {
                 let (stage, outcome) = if typed {
@@ -213,6 +207,21 @@ impl TurnLog {
         self.settle(Stage::Confirmed, Some(proof), None, now)
     }
 
+    /// Whoever delivered that prompt has died before its receipt was written: nobody knows how far it came.
+    pub(super) fn orphaned(&mut self, prompt_id: &str, text: &str, now: Timestamp) -> Notes {
+        if self.settled.iter().any(|known| **known == *prompt_id) {
+            return Vec::new();
+        }
+        let turn = self.turns.iter().rev().find(|turn| turn.prompt_id.as_deref() == Some(prompt_id));
+        let (turn, accepted_at) = turn.map_or((0, now), |turn| (turn.number, turn.accepted_at));
+        let receipt = Receipt { accepted_at, ..receipt(prompt_id, turn, text, now) };
+        let before = self.delivery.replace(Delivery { receipt, actor: Actor::Observed });
+        let reason = "troop ended while it was being delivered; it is not typed again".to_owned();
+        let notes = self.settle(Stage::Unconfirmed, None, Some(reason), now);
+        self.delivery = before;
+        notes
+    }
+
     /// The agent was stopped.
     pub(super) fn lose(&mut self, now: Timestamp) -> Notes {
         let reason = "the agent was stopped before its turn was seen".to_owned();
@@ -233,7 +242,7 @@ impl TurnLog {
             }),
             EventKind::TurnBegan { turn, .. } => self.change(*turn, event.at, |turn| {
                 turn.started_at.get_or_insert(event.at);
-                if turn.ended_at.is_some_and(|ended| ended < event.at) {
+                if turn.ended_at.is_some_and(|ended| ended <= event.at) {
                     (turn.ended_at, turn.outcome, turn.reply) = (None, None, None);
                 }
             }),
@@ -244,8 +253,16 @@ impl TurnLog {
                     turn.reply = source.map(|(source, text)| Reply { text: text.into(), source });
                 }
             }),
+            EventKind::Receipt(receipt) => self.remember_settled(&receipt.prompt_id),
             _ => {}
         }
+    }
+
+    fn remember_settled(&mut self, prompt_id: &str) {
+        if self.settled.len() == MAX_TURNS {
+            self.settled.pop_front();
+        }
+        self.settled.push_back(prompt_id.into());
     }
 
     fn began(&mut self, source: TurnSource, now: Timestamp) -> Notes {
@@ -279,7 +296,7 @@ impl TurnLog {
             turn.started_at.get_or_insert(now);
             (turn.ended_at, turn.outcome, turn.reply) = (None, None, None);
         });
-        if source == TurnSource::ExplicitInput || self.delivery.is_some() {
+        if self.delivery.as_ref().is_some_and(|delivery| delivery.receipt.submitted_at.is_some()) {
             notes.extend(self.settle(Stage::Confirmed, Some("screen"), None, now));
         }
         notes.push((Actor::Observed, EventKind::TurnBegan { turn, source }));
@@ -295,7 +312,7 @@ impl TurnLog {
     }
 
     fn goes_on(&self, turn: &Turn, now: Timestamp) -> bool {
-        let ended = turn.ended_at.filter(|_| turn.started_at.is_some());
+        let ended = turn.ended_at.filter(|_| turn.outcome == Some(TurnOutcome::Success));
         ended.is_some_and(|ended| now < ended + RETRACT_WITHIN)
     }
 
@@ -364,6 +381,24 @@ impl TurnLog {
             bytes -= self.turns.pop_front().as_ref().map_or(0, size);
         }
         self.shown = self.turns.iter().cloned().collect();
+    }
+}
+
+/// The receipt of a prompt that was just accepted.
+fn receipt(prompt_id: &str, turn: u64, text: &str, now: Timestamp) -> Receipt {
+    Receipt {
+        prompt_id: prompt_id.to_owned(),
+        turn,
+        stage: Stage::Accepted,
+        bytes: text.len(),
+        sha256: sha256(text.as_bytes()),
+        accepted_at: now,
+        pasted_at: None,
+        submitted_at: None,
+        settled_at: None,
+        presses: 0,
+        proof: None,
+        reason: None,
     }
 }
 

@@ -4,7 +4,9 @@ use super::turns::{Accepted, Progress, TurnLog};
 use super::{compose, on_screen};
 use crate::model::live::{Identity, Status};
 use crate::model::snapshot::{History, Oddities};
-use crate::model::{Actor, AgentId, AgentView, Event, EventKind, Manifest, Record, Screen, Stage, Terminal, Turn};
+use crate::model::{
+    Actor, AgentId, AgentView, Event, EventKind, Manifest, Queued, Record, Screen, Stage, Terminal, Turn,
+};
 use crate::tool::{Tool, Tools};
 use crate::tracker::{ELSEWHERE_LIMIT, Report, Tracker};
 use jiff::Timestamp;
@@ -44,6 +46,10 @@ pub enum Fact {
     Accepted(AgentId, Accepted),
     /// The prompt of that id has come further.
     Progress(AgentId, String, Progress),
+    /// Whoever delivered the prompt of that id and text has died before its receipt was written.
+    Orphaned(AgentId, String, String),
+    /// What waits in an agent's queue.
+    Queue(AgentId, Arc<[Queued]>),
     /// The interrupt key was pressed.
     Interrupted(AgentId),
     /// Something was refused, on an agent or on the troop; the sentence behind it.
@@ -76,6 +82,7 @@ pub struct Agent {
     pub(super) history: History,
     pub(super) prompt: Arc<str>,
     pub(super) turns: TurnLog,
+    pub(super) queue: Arc<[Queued]>,
     pub(super) receipts: History,
     pub(super) error: Arc<str>,
     pub(super) noted_status: Option<Status>,
@@ -92,6 +99,11 @@ impl Agent {
     /// Its status.
     pub fn status(&self) -> Status {
         self.tracker.status()
+    }
+
+    /// What waits in its queue.
+    pub fn queue(&self) -> &[Queued] {
+        &self.queue
     }
 
     /// What was published of it last.
@@ -187,6 +199,14 @@ impl World {
             Fact::Progress(id, prompt_id, progress) => {
                 return self.noting(&id, now, |agent| agent.progress(&prompt_id, progress, now));
             }
+            Fact::Orphaned(id, prompt_id, text) => {
+                return self.noting(&id, now, |agent| agent.turns.orphaned(&prompt_id, &text, now));
+            }
+            Fact::Queue(id, queue) => {
+                if self.agents.get(&id).is_some_and(|agent| agent.queue != queue) {
+                    return self.with(&id, now, |agent| agent.queue = queue);
+                }
+            }
             Fact::Interrupted(id) => return self.with(&id, now, |agent| agent.tracker.interrupted(now)),
             Fact::Refused(Some(id), sentence) => {
                 return self.with(&id, now, |agent| agent.error = sentence.into());
@@ -269,6 +289,7 @@ impl World {
                     history: History::default(),
                     prompt: Arc::default(),
                     turns: TurnLog::default(),
+                    queue: Arc::default(),
                     receipts: History::default(),
                     error: Arc::default(),
                     noted_status: None,
@@ -315,31 +336,40 @@ impl World {
     }
 }
 
+/// What another process has done with a prompt, as far as the journal says.
+enum Elsewhere {
+    Accepted(Timestamp),
+    Confirmed,
+    Over,
+}
+
 impl Agent {
     /// Takes in what its journal says, of ours or of another process.
     fn read_journal(&mut self, events: &[Event], now: Timestamp) {
+        let mut elsewhere = None;
         for event in events {
             self.history.push(event);
             self.turns.apply(event);
             match &event.kind {
                 EventKind::Prompt { text, .. } => {
                     self.prompt = text.as_str().into();
-                    // One of our own is known already. An old one is over, or nobody knows any more.
-                    if !self.turns.is_delivering() && now < event.at + ELSEWHERE_LIMIT {
-                        self.tracker.accepted_elsewhere(event.at);
-                    }
+                    elsewhere = Some(Elsewhere::Accepted(event.at));
                 }
                 EventKind::Receipt(receipt) => {
                     self.receipts.push_line(receipt);
-                    match receipt.stage {
-                        _ if self.turns.is_delivering() => {}
-                        Stage::Confirmed => self.tracker.proven(now),
-                        _ => self.tracker.undelivered(now),
-                    }
+                    let confirmed = receipt.stage == Stage::Confirmed;
+                    elsewhere = Some(if confirmed { Elsewhere::Confirmed } else { Elsewhere::Over });
                 }
-                EventKind::TurnEnded { .. } if !self.turns.is_delivering() => self.tracker.undelivered(now),
+                EventKind::TurnEnded { .. } => elsewhere = Some(Elsewhere::Over),
                 _ => {}
             }
+        }
+        // A prompt of our own is known already. An old one is over, or nobody knows any more.
+        match elsewhere.filter(|_| !self.turns.is_delivering()) {
+            Some(Elsewhere::Accepted(at)) if now < at + ELSEWHERE_LIMIT => self.tracker.accepted_elsewhere(at),
+            Some(Elsewhere::Confirmed) => self.tracker.proven(now),
+            Some(Elsewhere::Over) => self.tracker.undelivered(now),
+            Some(Elsewhere::Accepted(_)) | None => {}
         }
     }
 

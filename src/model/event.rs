@@ -24,6 +24,11 @@ pub enum Actor {
         /// The `troop` process.
         pid: u32,
     },
+    /// The agent's queue.
+    Queue {
+        /// The name under which it waited there.
+        name: String,
+    },
     /// Seen, not done: inferred from records, tmux and the screen.
     Observed,
 }
@@ -80,6 +85,25 @@ pub enum EventKind {
         turn: u64,
         /// The text, whole.
         text: String,
+    },
+    /// A prompt was put into the queue.
+    Queued {
+        /// Its name there.
+        name: String,
+        /// Its length.
+        bytes: usize,
+    },
+    /// A prompt was taken out of the queue by hand.
+    Unqueued {
+        /// Its name there.
+        name: String,
+    },
+    /// A prompt in the queue got another name.
+    Requeued {
+        /// What it was.
+        from: String,
+        /// What it is.
+        to: String,
     },
     /// What became of a prompt.
     Receipt(Receipt),
@@ -139,6 +163,7 @@ impl Event {
         let who = match &self.actor {
             Actor::Mount { uid, pid } => format!("mount uid={uid} pid={pid}"),
             Actor::Cli { uid, pid } => format!("cli uid={uid} pid={pid}"),
+            Actor::Queue { name } => format!("queue {name}"),
             Actor::Observed => "observed".to_owned(),
         };
         let what = match &self.kind {
@@ -146,6 +171,9 @@ impl Event {
             EventKind::Appeared { tool } => format!("appeared, running {tool}"),
             EventKind::Status { from, to, why } => format!("status {from} -> {to} ({why})"),
             EventKind::Prompt { text, .. } => format!("prompt: {}", text.replace('\n', "\n    ")),
+            EventKind::Queued { name, bytes } => format!("queued {name} ({bytes} bytes)"),
+            EventKind::Unqueued { name } => format!("took {name} out of the queue"),
+            EventKind::Requeued { from, to } => format!("queue: {from} is now {to}"),
             EventKind::Receipt(receipt) => match (receipt.stage, &receipt.reason) {
                 (Stage::Confirmed, _) => format!("prompt confirmed: turn {} began", receipt.turn),
                 (stage, Some(reason)) => format!("prompt {}: {reason}", stage.as_str()),

@@ -21,6 +21,6 @@ pub use pane::{Look, Pane, PaneId, Process, Programs, Terminal};
 pub use receipt::{Receipt, Stage};
 pub use record::{Lifecycle, LifecycleState, Manifest, Record};
 pub use screen::Screen;
-pub use snapshot::{AgentView, Listing, Snapshot};
+pub use snapshot::{AgentView, Listing, Queued, Snapshot};
 pub use style::{Style, Styles};
 pub use turn::{Reply, ReplySource, Turn, TurnOutcome};

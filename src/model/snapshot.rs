@@ -133,6 +133,8 @@ pub struct AgentView {
     pub prompt: Arc<str>,
     /// Its turns, oldest first, the last ones only. The last may still be going on.
     pub turns: Arc<[Arc<Turn>]>,
+    /// The prompts that wait for it to be ready, in name order.
+    pub queue: Arc<[Queued]>,
     /// What became of its prompts, one receipt a line.
     pub receipts: History,
     /// The sentence behind the last refused write.
@@ -141,6 +143,25 @@ pub struct AgentView {
     pub record_path: Arc<Path>,
     /// When anything but its history last changed.
     pub changed_at: Timestamp,
+}
+
+/// The most prompts that wait in one queue.
+pub const MAX_QUEUED: usize = 256;
+
+/// A prompt that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its text, as it was written.
+    pub text: Arc<str>,
+}
+
+impl Queued {
+    /// Whether it is to be delivered: names that begin with a dot are drafts.
+    pub fn is_due(&self) -> bool {
+        !self.name.starts_with('.')
+    }
 }
 
 impl AgentView {

@@ -83,7 +83,8 @@ impl Tracker {
         match status {
             Status::Blocked if !asks && self.turn.is_none() => {}
             Status::Active | Status::Blocked => {
-                let retracted = self.last_turn.updated_at_utc.is_some_and(|at| now < at + RETRACT_WITHIN);
+                let retracted = self.last_turn.result == TurnResult::Success
+                    && self.last_turn.updated_at_utc.is_some_and(|at| now < at + RETRACT_WITHIN);
                 let same = retracted.then_some(self.last_turn.source);
                 self.turn.get_or_insert(same.unwrap_or(TurnSource::SurfaceInference));
                 if self.status != status && status == Status::Active && self.status != Status::Blocked {

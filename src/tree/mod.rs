@@ -12,9 +12,9 @@ mod write;
 
 pub use node::Node;
 pub use render::{Content, content};
-pub use write::{Written, may_write, written};
+pub use write::{Written, change_queue, may_write, queued as queue_command, written};
 
-use crate::model::{AgentView, Listing, Snapshot, Status};
+use crate::model::{AgentView, Listing, Queued, Snapshot, Status};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,6 +80,10 @@ pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
             AGENT.iter().find(|row| row.name == name).map(|row| Node::AgentFile(slot, row.file))
         }
         Node::AgentFile(slot, AgentFile::Turns) => turns::lookup(snapshot, slot, name),
+        Node::AgentFile(slot, AgentFile::Queue) => {
+            let (_, agent) = snapshot.by_slot(slot)?;
+            agent.queue.iter().find(|queued| *queued.name == *name).map(|_| Node::queued(slot, name))
+        }
         Node::Turn(slot, turn) => {
             turns::find(snapshot, slot, turn)?;
             TURN.iter().find(|row| row.name == name).map(|row| Node::TurnFile(slot, turn, row.file))
@@ -132,6 +136,11 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
             AGENT.iter().map(|row| entry(row.name, Node::AgentFile(slot, row.file))).collect()
         }
         Node::AgentFile(slot, AgentFile::Turns) => turns::entries(snapshot, slot)?,
+        Node::AgentFile(slot, AgentFile::Queue) => {
+            let (_, agent) = snapshot.by_slot(slot)?;
+            let entry = |queued: &Queued| Entry { name: queued.name.clone(), node: Node::queued(slot, &queued.name) };
+            agent.queue.iter().map(entry).collect()
+        }
         Node::Turn(slot, turn) => {
             turns::find(snapshot, slot, turn)?;
             TURN.iter().map(|row| entry(row.name, Node::TurnFile(slot, turn, row.file))).collect()
@@ -154,6 +163,12 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
             link_attributes(snapshot, node, None)
         }
         Node::Turn(slot, turn) => turns::find(snapshot, slot, turn).map(|turn| dir(Some(turn.changed_at()))),
+        // One that is being written is not in the queue yet, and one that was taken out may still be open.
+        Node::Queued(slot, _) => {
+            let (_, agent) = snapshot.by_slot(slot)?;
+            let size = content(snapshot, node)?.len() as u64;
+            Some(Attributes { kind: NodeKind::File, mode: Form::ReadWrite.mode(), size, mtime: Some(agent.changed_at) })
+        }
         Node::TurnFile(slot, turn, file) => {
             let mtime = Some(turns::find(snapshot, slot, turn)?.changed_at());
             let size = content(snapshot, node)?.len() as u64;
@@ -226,7 +241,7 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
 /// The kind of `node`, which never changes.
 pub fn kind(node: Node) -> NodeKind {
     match node {
-        Node::RootFile(_) | Node::ToolFile(_) | Node::TurnFile(..) => NodeKind::File,
+        Node::RootFile(_) | Node::ToolFile(_) | Node::TurnFile(..) | Node::Queued(..) => NodeKind::File,
         Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) | Node::LastTurn(_) => NodeKind::Link,
         Node::AgentFile(_, file) => match file.row().form {
             Form::Link => NodeKind::Link,
@@ -235,6 +250,12 @@ pub fn kind(node: Node) -> NodeKind {
         },
         _ => NodeKind::Dir,
     }
+}
+
+/// The queued prompt that is `node`, if it waits.
+pub(crate) fn queued(agent: &AgentView, node: Node) -> Option<&Queued> {
+    let Node::Queued(slot, _) = node else { return None };
+    agent.queue.iter().find(|queued| Node::queued(slot, &queued.name) == node)
 }
 
 fn tools_in_use(snapshot: &Snapshot) -> impl Iterator<Item = &str> {

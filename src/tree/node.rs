@@ -44,6 +44,8 @@ pub enum Node {
     TurnFile(u32, u16, TurnFile),
     /// The link to the last turn.
     LastTurn(u32),
+    /// A prompt in the queue, by its agent's slot and 24 bits of a hash of its name.
+    Queued(u32, u32),
     /// An agent's link in `by-id/`.
     IdLink(u32),
     /// An agent's link in `by-status/STATUS/`.
@@ -62,6 +64,7 @@ const AGENT_FILE: u64 = 6;
 const LINK: u64 = 7;
 const TURN: u64 = 8;
 const TURN_FILE: u64 = 9;
+const QUEUED: u64 = 10;
 
 /// The middle of what belongs to a turn: the turn above the slot.
 fn with_turn(slot: u32, turn: u16) -> u64 {
@@ -88,6 +91,11 @@ impl Node {
         Self::Turn(slot, (number & 0xffff) as u16)
     }
 
+    /// `queue/NAME`.
+    pub fn queued(slot: u32, name: &str) -> Self {
+        Self::Queued(slot, (hash48(name) & 0xff_ffff) as u32)
+    }
+
     /// Its inode number; the root's is 1.
     pub fn ino(self) -> u64 {
         match self {
@@ -106,6 +114,9 @@ impl Node {
             Self::AgentFile(slot, file) => pack(AGENT_FILE, slot.into(), file as u64),
             Self::Turn(slot, turn) => pack(TURN, with_turn(slot, turn), 0),
             Self::TurnFile(slot, turn, file) => pack(TURN_FILE, with_turn(slot, turn), file as u64),
+            Self::Queued(slot, hash) => {
+                pack(QUEUED, u64::from(hash >> 8) << 32 | u64::from(slot), u64::from(hash & 0xff))
+            }
             Self::LastTurn(slot) => pack(LINK, slot.into(), 3),
             Self::IdLink(slot) => pack(LINK, slot.into(), 0),
             Self::StatusLink(slot) => pack(LINK, slot.into(), 1),
@@ -137,6 +148,7 @@ impl Node {
             (LINK, 1) => Self::StatusLink(slot?),
             (LINK, 2) => Self::ToolLink(slot?),
             (LINK, 3) => Self::LastTurn(slot?),
+            (QUEUED, low) => Self::Queued(low_slot, u32::from(turn) << 8 | u32::from(low)),
             (TURN, 0) => Self::Turn(low_slot, turn),
             (TURN_FILE, number) => Self::TurnFile(low_slot, turn, TurnFile::from_number(number)?),
             _ => return None,
@@ -169,7 +181,7 @@ mod tests {
         #[test]
         fn inodes_come_apart_again(slot in any::<u32>(), turn in any::<u16>(), file in 0..AGENT_ROWS.len(), tool in "[a-z-]{1,20}") {
             let nodes = [
-                Node::Turn(slot, turn), Node::TurnFile(slot, turn, TurnFile::Reply), Node::LastTurn(slot),
+                Node::Turn(slot, turn), Node::TurnFile(slot, turn, TurnFile::Reply), Node::LastTurn(slot), Node::queued(slot, &tool),
                 Node::Agent(slot), Node::AgentFile(slot, AGENT_ROWS[file].file), Node::IdLink(slot),
                 Node::StatusLink(slot), Node::ToolLink(slot), Node::tool_dir(&tool), Node::tool_file(&tool),
             ];

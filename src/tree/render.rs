@@ -57,6 +57,10 @@ pub fn content(snapshot: &Snapshot, node: Node) -> Option<Content> {
             .iter()
             .find(|(name, _)| Node::tool_file(name) == node)
             .map(|(_, text)| Content::Fixed(text.as_bytes().into())),
+        Node::Queued(slot, _) => {
+            let (_, agent) = snapshot.by_slot(slot)?;
+            Some(fixed(super::queued(agent, node).map_or_else(String::new, |queued| line_or_nothing(&queued.text))))
+        }
         Node::TurnFile(slot, turn, file) => turns::find(snapshot, slot, turn).map(|turn| turns::content(turn, file)),
         Node::AgentFile(slot, file) => snapshot.by_slot(slot).and_then(|(_, agent)| agent_file(snapshot, agent, file)),
         _ => None,
@@ -84,7 +88,12 @@ fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option
         AgentFile::Control => fixed(legal_verbs(agent)),
         AgentFile::Keys => fixed(KEYS.to_owned()),
         AgentFile::Error => fixed(line_or_nothing(&agent.error)),
-        AgentFile::Manifest | AgentFile::Record | AgentFile::Session | AgentFile::Cwd | AgentFile::Turns => {
+        AgentFile::Manifest
+        | AgentFile::Record
+        | AgentFile::Session
+        | AgentFile::Cwd
+        | AgentFile::Turns
+        | AgentFile::Queue => {
             return None;
         }
     })

@@ -100,6 +100,7 @@ table! {
         Control "control" ReadWrite "verbs; reading lists those legal now";
         Keys "keys" ReadWrite "raw keys for the terminal, one name a line; reading says which there are";
         Delivery "delivery.jsonl" Read "what became of each prompt, one receipt a line: confirmed, unconfirmed or refused";
+        Queue "queue" Dir "prompts that wait until it is ready, in name order: create a file to add one, rm takes it out";
         Turns "turns" Dir "the last turns by number, each with turn.json, prompt and reply; last is a link to the last one";
         Error "error" Read "the sentence behind the last refused write";
         Manifest "manifest" Link "the session's manifest.json on disk";

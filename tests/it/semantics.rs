@@ -8,12 +8,14 @@ mod keyboard;
 mod listing;
 mod names;
 mod prompt;
+mod queue;
 mod reading;
 mod records;
 mod refusal;
 mod sources;
 mod state;
 mod tree;
+mod turns;
 mod world;
 
 pub use world::{World, have, plant, record};

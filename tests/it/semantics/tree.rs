@@ -37,8 +37,8 @@ pub fn everything(dir: &Path) -> Vec<PathBuf> {
 ///
 /// The directory of an agent holds `status`, `state.json`, `history`, `history.jsonl`, `screen`,
 /// `screen.ansi`, `scrollback`, `reply`, `question`, `explain`, `prompt`, `control`, `keys`,
-/// `delivery.jsonl`, `error`, the directory `turns`, and the links `manifest`, `record`, `session` and
-/// `cwd`. Names and columns may be added; none is taken away.
+/// `delivery.jsonl`, `error`, the directories `queue` and `turns`, and the links `manifest`, `record`,
+/// `session` and `cwd`. Names and columns may be added; none is taken away.
 #[test]
 fn the_names() {
     let world = World::with("a");
@@ -56,6 +56,7 @@ fn the_names() {
         "manifest",
         "prompt",
         "question",
+        "queue",
         "record",
         "reply",
         "screen",
