@@ -71,6 +71,11 @@ pub(super) fn interrupt(common: &Common, name: &str) -> Result<()> {
     control(common, name, Verb::Interrupt)
 }
 
+/// `troop answer`
+pub(super) fn answer(common: &Common, name: &str, answer: Verb) -> Result<()> {
+    control(common, name, answer)
+}
+
 /// `troop stop`: every one that can be, then the first reason why one could not.
 pub(super) fn stop(common: &Common, names: &[String], force: bool) -> Result<()> {
     each(names, |name| control(common, name, Verb::Stop { force }))

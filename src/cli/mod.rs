@@ -36,6 +36,7 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
         Command::Launch(options) => agents::launch(common, options),
         Command::List { all, json } => list::run(common, all, json),
         Command::Prompt { name, text } => agents::prompt(common, &name, &text),
+        Command::Answer { name, answer } => agents::answer(common, &name, answer),
         Command::Interrupt { name } => agents::interrupt(common, &name),
         Command::Stop { names, force } => agents::stop(common, &names, force),
         Command::Retire { names } => agents::retire(common, &names),

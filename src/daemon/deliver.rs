@@ -2,15 +2,16 @@
 
 use super::clock::now;
 use super::effects::{Hands, Parcel, Target};
-use super::event::Link;
+use super::event::{Event, Link};
 use super::observe::look;
-use crate::engine::Progress;
+use crate::engine::{Fact, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Look, Terminal};
+use crate::model::{Look, Pressed, Question, Stage, Terminal};
 use crate::store::AgentLock;
 use crate::tmux::Key;
-use crate::tool::Shows;
+use crate::tool::{Pick, Shows};
 use crate::tracker::{Liveness, Reading, read};
+use jiff::Timestamp;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -23,6 +24,10 @@ const SUBMIT_SHOWS: Duration = Duration::from_secs(1);
 /// How often the submit key is pressed again while our text still stands there
 /// (contract, section 4.5).
 const RESCUES: u32 = 3;
+/// How long the effect of an interrupt or an answer may take to show.
+const EFFECT_SHOWS: Duration = Duration::from_secs(3);
+/// How long a tool that wants its interrupt key twice is given after the first. opencode takes the second for 5 s.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How often to look meanwhile.
 const LOOK_GAP: Duration = Duration::from_millis(25);
 /// How long to wait for another process that types into the same terminal.
@@ -123,10 +128,11 @@ impl Hands {
         link.client.keys(&link.pane, &keys).await
     }
 
-    /// Presses the interrupt key once, if there is a turn it could end: at an
-    /// idle prompt it may mean something else.
-    pub(super) async fn interrupt(&self, target: &Target) -> Result<()> {
-        let key = Key::parse(&target.tool.interrupt_key)?;
+    /// Presses the interrupt key, if there is a turn it could end: at an idle prompt it may mean something else. A second
+    /// time only where the tool needs it, and while it still works.
+    pub(super) async fn interrupt(&self, target: &Target) -> Result<Pressed> {
+        let name = target.tool.interrupt_key.clone();
+        let key = Key::parse(&name)?;
         let (link, _lock) = self.take_keyboard(target).await?;
         let reading = reading(target, look(&link.client, &link.pane).await?);
         alive(target, &reading)?;
@@ -136,7 +142,63 @@ impl Hands {
                 format!("{} is not working, so there is nothing to interrupt", target.name),
             ));
         }
-        link.client.keys(&link.pane, &[key]).await
+        let pressed_at = now();
+        // Before the press: its effect may be seen before we are told that it was done.
+        self.tell(Event::Fact(Fact::Interrupted(target.record.id.clone()))).await;
+        let stopped = |shows: Option<Shows>| shows.is_some_and(Shows::is_idle);
+        let (mut presses, mut ended) = (0, false);
+        while !ended && presses < if target.tool.interrupts_twice { 2 } else { 1 } {
+            link.client.keys(&link.pane, std::slice::from_ref(&key)).await?;
+            presses += 1;
+            let limit = if presses == 1 && target.tool.interrupts_twice { AGAIN_AFTER } else { EFFECT_SHOWS };
+            ended = match self.until(target, link, limit, stopped).await {
+                // Some end with their turn.
+                Err(error) if error.kind() == Kind::Gone => true,
+                last => stopped(last?) || !target.tool.has_rules(),
+            };
+        }
+        let reason = (!ended).then(|| format!("{} was told to stop and still works; look at its screen", target.name));
+        Ok(pressed("interrupt".to_owned(), vec![name], presses, pressed_at, reason))
+    }
+
+    /// Answers the question that was shown, if it is still the one on the screen.
+    pub(super) async fn answer(&self, target: &Target, question: &Question, pick: Pick) -> Result<Pressed> {
+        let (link, _lock) = self.take_keyboard(target).await?;
+        let reading = reading(target, look(&link.client, &link.pane).await?);
+        alive(target, &reading)?;
+        let asked = reading.question.filter(|asked| asked.is_same(question)).ok_or_else(|| {
+            let sentence = format!("{} asks something else by now, or nothing; read its question again", target.name);
+            Error::new(Kind::Busy, sentence)
+        })?;
+        let (choice, names) = target.tool.answer(&asked, pick)?;
+        let keys = names.iter().map(|key| Key::parse(key)).collect::<Result<Vec<_>>>()?;
+        let pressed_at = now();
+        link.client.keys(&link.pane, &keys).await?;
+        let gone = self.until_answered(target, link, &asked).await?;
+        let reason =
+            (!gone).then(|| format!("{} still shows the question that was answered; look at its screen", target.name));
+        let verb = match pick {
+            Pick::Approve => "approve".to_owned(),
+            Pick::Deny => "deny".to_owned(),
+            Pick::Number(number) => format!("answer {number}"),
+        };
+        let receipt = pressed(verb, names, 1, pressed_at, reason);
+        Ok(Pressed { question: Some(asked.text.join(" ")), choice: Some(choice), ..receipt })
+    }
+
+    /// Looks until that question is not on the screen any more; whether it went.
+    async fn until_answered(&self, target: &Target, link: &Link, asked: &Question) -> Result<bool> {
+        let deadline = tokio::time::Instant::now() + EFFECT_SHOWS;
+        loop {
+            let reading = reading(target, look(&link.client, &link.pane).await?);
+            if !reading.question.is_some_and(|now| now.is_same(asked)) {
+                return Ok(true);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK_GAP).await;
+        }
     }
 
     /// Gives the terminal another size.
@@ -190,6 +252,12 @@ impl Hands {
             _ => refuse(format!("the screen of {name} does not show a composer; look at its screen")),
         }
     }
+}
+
+/// The receipt of keys.
+fn pressed(verb: String, keys: Vec<String>, presses: u32, pressed_at: Timestamp, reason: Option<String>) -> Pressed {
+    let stage = if reason.is_none() { Stage::Confirmed } else { Stage::Unconfirmed };
+    Pressed { verb, stage, question: None, choice: None, keys, presses, pressed_at, settled_at: now(), reason }
 }
 
 /// Why the submit key is not pressed after a paste.

@@ -6,11 +6,11 @@ use super::journals::journal_root;
 use crate::command::QueueChange;
 use crate::engine::{Effect, Fact, LaunchOrder, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Actor, EventKind, Record};
+use crate::model::{Actor, EventKind, Pressed, Question, Record};
 use crate::port::Answer;
 use crate::store::{Registry, spool};
 use crate::tmux::Socket;
-use crate::tool::Tool;
+use crate::tool::{Pick, Tool};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,6 +60,8 @@ pub(super) enum Job {
     Queue(Target, QueueChange),
     /// Press the interrupt key.
     Interrupt(Target),
+    /// Answer a question.
+    Answer(Target, Question, Pick),
     /// Press keys.
     Press(Target, Vec<String>),
     /// Resize.
@@ -82,6 +84,7 @@ impl Job {
         Some(match effect {
             Effect::Queue { agent, change } => Self::Queue(target(&agent)?, change),
             Effect::Interrupt { agent } => Self::Interrupt(target(&agent)?),
+            Effect::Answer { agent, question, pick } => Self::Answer(target(&agent)?, question, pick),
             Effect::Press { agent, keys } => Self::Press(target(&agent)?, keys),
             Effect::Resize { agent, cols, rows } => Self::Resize(target(&agent)?, cols, rows),
             Effect::Stop { agent, force } => Self::Stop(target(&agent)?, force),
@@ -139,11 +142,12 @@ impl Hands {
                 self.done(&target, "queue", actor, done, kind).await
             }
             Job::Interrupt(target) => {
-                let done = self.interrupt(&target).await;
-                if done.is_ok() {
-                    self.tell(Event::Fact(Fact::Interrupted(target.record.id.clone()))).await;
-                }
-                self.done(&target, "interrupt", actor, done, EventKind::Interrupted).await
+                let pressed = self.interrupt(&target).await;
+                self.pressed(&target, actor, "interrupt", pressed, EventKind::Interrupted).await
+            }
+            Job::Answer(target, question, pick) => {
+                let pressed = self.answer(&target, &question, pick).await;
+                self.pressed(&target, actor, "answer", pressed, EventKind::Answered).await
             }
             Job::Press(target, keys) => {
                 let done = self.press(&target, &keys).await;
@@ -169,6 +173,29 @@ impl Hands {
                 launched
             }
         }
+    }
+
+    /// Writes down what became of keys, and fails when their effect was not seen.
+    async fn pressed(
+        &self,
+        target: &Target,
+        actor: &Actor,
+        what: &str,
+        pressed: Result<Pressed>,
+        kind: fn(Pressed) -> EventKind,
+    ) -> Result<()> {
+        let unseen = match pressed {
+            Ok(pressed) => {
+                let reason = pressed.reason.clone();
+                self.note(target, actor, kind(pressed)).await;
+                reason.map_or(Ok(()), |reason| Err(Error::new(Kind::TimedOut, reason)))
+            }
+            Err(error) => return self.check(target, what, actor, Err(error)).await,
+        };
+        if let Err(error) = &unseen {
+            self.tell(Event::Fact(Fact::Refused(Some(target.record.id.clone()), error.to_string()))).await;
+        }
+        unseen
     }
 
     /// Tells how far a prompt has come.

@@ -113,7 +113,8 @@ pub(super) struct Loop {
 impl Loop {
     fn new(settings: Settings, hub: Hub, events: mpsc::Sender<Event>) -> Self {
         let (tools, _) = Tools::with_overrides(&settings.tool_overrides);
-        let world = World::new(tools, settings.default_tool.clone(), settings.default_cwd.clone());
+        let mut world = World::new(tools, settings.default_tool.clone(), settings.default_cwd.clone());
+        world.allows_approvals = settings.allows_approvals;
         let registry = Arc::new(Registry::new(settings.roots.clone()));
         let settings = Arc::new(settings);
         let observers = Observers::new(settings.clone(), events.clone());

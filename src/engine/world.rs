@@ -131,6 +131,8 @@ pub struct World {
     pub default_tool: String,
     /// Where a launch works that names no directory.
     pub default_cwd: PathBuf,
+    /// Whether questions may be answered through troop.
+    pub allows_approvals: bool,
     /// What the tree shows of the tools; they stay as they are while the world lasts.
     pub(super) tool_files: Arc<[(Arc<str>, Arc<str>)]>,
     pub(super) refusal: Arc<str>,
@@ -150,6 +152,7 @@ impl World {
             tools,
             default_tool,
             default_cwd,
+            allows_approvals: false,
             refusal: Arc::default(),
             oddities: Oddities::default(),
             settled: false,
@@ -360,6 +363,7 @@ impl Agent {
                     let confirmed = receipt.stage == Stage::Confirmed;
                     elsewhere = Some(if confirmed { Elsewhere::Confirmed } else { Elsewhere::Over });
                 }
+                EventKind::Interrupted(pressed) | EventKind::Answered(pressed) => self.receipts.push_line(pressed),
                 EventKind::TurnEnded { .. } => elsewhere = Some(Elsewhere::Over),
                 _ => {}
             }

@@ -1,7 +1,7 @@
 //! What happened to an agent: one line each in `history.jsonl`, and in words in `history`.
 
 use super::live::TurnSource;
-use super::receipt::{Receipt, Stage};
+use super::receipt::{Pressed, Receipt, Stage};
 use super::turn::{ReplySource, TurnOutcome};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -131,7 +131,9 @@ pub enum EventKind {
         keys: Vec<String>,
     },
     /// The interrupt key was pressed.
-    Interrupted,
+    Interrupted(Pressed),
+    /// A question was answered.
+    Answered(Pressed),
     /// The terminal was resized.
     Resized {
         /// Columns.
@@ -185,7 +187,11 @@ impl Event {
                 None => format!("turn {turn} {}", outcome.as_str()),
             },
             EventKind::Keys { keys } => format!("keys {}", keys.join(" ")),
-            EventKind::Interrupted => "interrupt".to_owned(),
+            EventKind::Interrupted(pressed) | EventKind::Answered(pressed) => {
+                let choice = pressed.choice.as_ref().map_or_else(String::new, |choice| format!(": {choice}"));
+                let reason = pressed.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+                format!("{}{choice} {}{reason}", pressed.verb, pressed.stage.as_str())
+            }
             EventKind::Resized { cols, rows } => format!("resized to {cols}x{rows}"),
             EventKind::Stopped { reason } => format!("stopped ({reason})"),
             EventKind::Retired => "retired".to_owned(),

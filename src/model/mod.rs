@@ -18,7 +18,7 @@ pub use evidence::{Choice, Clue, Evidence, Question};
 pub use live::{LiveState, Status};
 pub use name::{AgentId, AgentName};
 pub use pane::{Look, Pane, PaneId, Process, Programs, Terminal};
-pub use receipt::{Receipt, Stage};
+pub use receipt::{Pressed, Receipt, Stage};
 pub use record::{Lifecycle, LifecycleState, Manifest, Record};
 pub use screen::Screen;
 pub use snapshot::{AgentView, Listing, Queued, Snapshot};

@@ -62,3 +62,29 @@ impl Stage {
         }
     }
 }
+
+/// What became of keys that troop chose by itself: an interrupt or an answer. The
+/// same fields as a prompt's receipt where they mean the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Pressed {
+    /// What was asked for: `interrupt`, `approve`, `deny` or `answer N`.
+    pub verb: String,
+    /// What became of it: confirmed when the screen showed its effect.
+    pub stage: Stage,
+    /// The question that was answered, in one line.
+    pub question: Option<String>,
+    /// The words of the choice.
+    pub choice: Option<String>,
+    /// The keys.
+    pub keys: Vec<String>,
+    /// How often they were pressed.
+    pub presses: u32,
+    /// When they were pressed first.
+    #[schemars(with = "String")]
+    pub pressed_at: Timestamp,
+    /// When their effect was seen, or no longer waited for.
+    #[schemars(with = "String")]
+    pub settled_at: Timestamp,
+    /// Why it is unconfirmed.
+    pub reason: Option<String>,
+}

@@ -1,7 +1,7 @@
 //! What the daemon publishes and every reader sees: all agents at one moment.
 
 use super::event::Event;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Question};
 use super::live::{LiveState, Status, Tristate};
 use super::name::AgentId;
 use super::record::Backend;
@@ -231,6 +231,14 @@ impl AgentView {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// The question that may be answered now, or the sentence why there is none.
+    pub fn may_answer(&self) -> Result<&Question> {
+        self.may_type()?;
+        self.evidence.question.as_ref().filter(|_| self.status() == Status::Blocked).ok_or_else(|| {
+            Error::new(Kind::Busy, format!("{} is {}: there is no question to answer", self.dir_name, self.status()))
+        })
     }
 
     /// Whether its record may be retired: only when nothing runs any more.

@@ -134,6 +134,7 @@ fn legal_verbs(agent: &AgentView) -> String {
     let legal = |verb: &VerbDoc| match verb.syntax.split(' ').next() {
         Some("stop") => agent.state.lifecycle.state.is_live(),
         Some("interrupt") => agent.may_interrupt().is_ok(),
+        Some("approve" | "deny" | "answer") => agent.may_answer().is_ok(),
         _ => agent.may_type().is_ok(),
     };
     verbs(&AGENT_VERBS.iter().filter(|verb| legal(verb)).copied().collect::<Vec<_>>())

@@ -1,5 +1,6 @@
 //! `docs/SEMANTICS.md`, proven: each of its paragraphs stands above the test of its name.
 
+mod answers;
 mod document;
 mod ends;
 mod evidence;
