@@ -19,4 +19,4 @@ mod tree;
 mod turns;
 mod world;
 
-pub use world::{World, have, plant, record};
+pub use world::{LIMIT, World, have, plant, record};
