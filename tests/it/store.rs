@@ -8,6 +8,7 @@ mod journal;
 mod manifest;
 mod records;
 mod registry;
+mod rotation;
 mod watch;
 
 use jiff::Timestamp;

@@ -8,7 +8,7 @@ use troop::model::{Actor, Event, EventKind};
 use troop::store::Journal;
 use troop::store::journal::{MAX_EVENT_BYTES, MAX_PENDING};
 
-fn event(text: &str) -> Event {
+pub fn event(text: &str) -> Event {
     Event {
         seq: 0,
         at: now(),
@@ -19,13 +19,13 @@ fn event(text: &str) -> Event {
     }
 }
 
-fn append(journal: &mut Journal, text: &str) -> u64 {
+pub fn append(journal: &mut Journal, text: &str) -> u64 {
     let mut event = event(text);
     journal.append(&mut event).unwrap();
     event.seq
 }
 
-fn texts(events: &[Event]) -> Vec<&str> {
+pub fn texts(events: &[Event]) -> Vec<&str> {
     events
         .iter()
         .map(|event| match &event.kind {
