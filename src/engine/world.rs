@@ -1,8 +1,10 @@
 //! Everything known, and how facts change it.
 
+use super::chronicle::Chronicle;
 use super::compose;
 use crate::model::live::{Identity, Status};
-use crate::model::snapshot::{History, Oddities};
+use crate::model::history::{History, Lines};
+use crate::model::snapshot::Oddities;
 use crate::model::{Actor, AgentId, AgentView, Event, EventKind, Manifest, Record, Screen, Terminal, Turn};
 use crate::tool::{Tool, Tools};
 use crate::tracker::{Report, Tracker};
@@ -121,6 +123,7 @@ pub struct World {
     pub default_cwd: PathBuf,
     /// What the tree shows of the tools; they stay as they are while the world lasts.
     pub(super) tool_files: Arc<[(Arc<str>, Arc<str>)]>,
+    pub(super) chronicle: Chronicle,
     pub(super) refusal: Arc<str>,
     pub(super) oddities: Oddities,
     pub(super) settled: bool,
@@ -138,6 +141,7 @@ impl World {
             tools,
             default_tool,
             default_cwd,
+            chronicle: Chronicle::new(),
             refusal: Arc::default(),
             oddities: Oddities::default(),
             settled: false,
@@ -158,6 +162,8 @@ impl World {
             Fact::Oddities(oddities) => {
                 self.dirty |= self.oddities != oddities;
                 self.oddities = oddities;
+                // They are counted when everything has been read.
+                self.dirty |= self.chronicle.settle();
             }
             Fact::Settled => {
                 self.dirty |= !self.settled;
@@ -166,7 +172,10 @@ impl World {
             Fact::Journal(id, events) => {
                 if let Some(agent) = self.agents.get_mut(&id).filter(|_| !events.is_empty()) {
                     for event in &events {
-                        agent.history.push(event);
+                        if let Some(lines) = Lines::of(event) {
+                            agent.history.push(&lines);
+                            self.chronicle.push(&agent.record.manifest_path, event, &lines);
+                        }
                         if let EventKind::Prompt { text, .. } = &event.kind {
                             agent.prompt = text.as_str().into();
                         }

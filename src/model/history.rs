@@ -7,8 +7,8 @@
 
 use super::event::Event;
 use super::snapshot::printable;
-use jiff::Timestamp;
 use parking_lot::RwLock;
+use std::fmt::Write;
 use std::sync::Arc;
 
 /// The most bytes of one part of an agent's history in one format, if not a single event is
@@ -30,8 +30,10 @@ pub enum HistoryFormat {
 /// One event in both formats, each with its final newline.
 #[derive(Debug, Clone)]
 pub struct Lines {
-    json: Box<str>,
-    text: Box<str>,
+    /// For programs.
+    pub json: Box<str>,
+    /// For people.
+    pub text: Box<str>,
 }
 
 impl Lines {
@@ -47,11 +49,7 @@ fn escaped(json: String) -> String {
     let mut out = json;
     if out.contains(char::is_control) {
         out = out.chars().fold(String::new(), |mut out, c| {
-            if c.is_control() {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
-            } else {
-                out.push(c);
-            }
+            let _ = if c.is_control() { write!(out, "\\u{:04x}", u32::from(c)) } else { out.write_char(c) };
             out
         });
     }
@@ -83,20 +81,28 @@ struct Texts {
     text: Vec<u8>,
 }
 
+impl Texts {
+    fn shrink(&mut self) {
+        self.json.shrink_to_fit();
+        self.text.shrink_to_fit();
+    }
+}
+
 impl History {
     /// Adds an event to an agent's history.
     pub fn push(&mut self, lines: &Lines) {
         self.add(&lines.json, &lines.text, MAX_PART_BYTES);
     }
 
-    /// Adds an event to the history of all agents, which is JSON only.
-    pub fn push_json(&mut self, lines: &Lines) {
-        self.add(&lines.json, "", MAX_TROOP_PART_BYTES);
+    /// Adds the line of an event to the history of all agents, which is JSON only.
+    pub fn push_json(&mut self, line: &str) {
+        self.add(line, "", MAX_TROOP_PART_BYTES);
     }
 
     fn add(&mut self, json: &str, text: &str, max: usize) {
-        if self.newest.as_ref().is_some_and(|part| !part.has_room(json.len(), text.len(), max)) {
-            self.before = self.newest.take();
+        if let Some(full) = self.newest.take_if(|part| !part.has_room(json.len(), text.len(), max)) {
+            full.texts.write().shrink();
+            self.before = Some(full);
         }
         let number = self.before.as_ref().map_or(0, |part| part.number.wrapping_add(1));
         let part = self.newest.get_or_insert_with(|| Part {
@@ -109,12 +115,6 @@ impl History {
         append(&mut texts.json, json, max);
         append(&mut texts.text, text, max);
         (part.json_len, part.text_len) = (texts.json.len(), texts.text.len());
-        drop(texts);
-        if let Some(before) = &self.before {
-            let mut texts = before.texts.write();
-            texts.json.shrink_to_fit();
-            texts.text.shrink_to_fit();
-        }
     }
 
     /// The number of the part that grows: 0 at first, one more for each that was full, 0 again after 65,535.
@@ -130,7 +130,7 @@ impl History {
     /// The part of that number, when it is at hand. Where nothing has happened yet, part 0 is empty.
     pub fn part(&self, number: u16) -> Option<Part> {
         match (&self.newest, &self.before) {
-            (Some(part), _) | (_, Some(part)) if part.number == number => Some(part.clone()),
+            (Some(part), _) if part.number == number => Some(part.clone()),
             (_, Some(part)) if part.number == number => Some(part.clone()),
             (None, _) if number == 0 => {
                 Some(Part { number, texts: Arc::default(), json_len: 0, text_len: 0 })
@@ -189,17 +189,86 @@ fn append(bytes: &mut Vec<u8>, more: &str, max: usize) {
     bytes.extend_from_slice(more.as_bytes());
 }
 
-/// Where the events of all agents come together, in the order they become known. What
-/// the journals hold already when troop starts is put in order by time first.
-#[derive(Debug, Default)]
-pub struct Chronicle {
-    history: History,
-    /// Read before everything was: by time, each with a number for those of the same time.
-    early: std::collections::BTreeMap<(Timestamp, u64), Lines>,
-    early_bytes: usize,
-    settled: bool,
-}
-
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::model::{Actor, EventKind};
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    fn lines(seq: u64, size: usize) -> Lines {
+        let kind = EventKind::Prompt { prompt_id: "p".into(), text: "x".repeat(size) };
+        let at = Timestamp::UNIX_EPOCH;
+        Lines::of(&Event { seq, at, agent: "a".into(), agent_id: "i".into(), actor: Actor::Observed, kind }).unwrap()
+    }
+
+    fn all(part: &Part, format: HistoryFormat) -> String {
+        String::from_utf8(part.read(format, 0, usize::MAX)).unwrap()
+    }
+
+    #[test]
+    fn nothing_has_happened_in_an_empty_part() {
+        let history = History::default();
+        assert_eq!((history.number(), history.number_before()), (0, None));
+        assert!(history.part(0).unwrap().is_empty() && history.part(1).is_none());
+    }
+
+    #[test]
+    fn a_snapshot_sees_what_there_was_and_its_part_to_the_end() {
+        let mut history = History::default();
+        history.push(&lines(1, 10));
+        let before = history.clone().part(0).unwrap();
+        history.push(&lines(2, 10));
+        for format in [HistoryFormat::Json, HistoryFormat::Text] {
+            assert_eq!(all(&before, format).lines().count(), 1);
+            assert_eq!(all(&before.to_its_end(), format).lines().count(), 2);
+            assert_eq!(before.to_its_end().len(format), history.part(0).unwrap().len(format));
+        }
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        let mut event = Event {
+            seq: 1,
+            at: Timestamp::UNIX_EPOCH,
+            agent: "a".into(),
+            agent_id: "i".into(),
+            actor: Actor::Observed,
+            kind: EventKind::Stopped { reason: "\u{9b}2J\u{7f}\u{1b}".into() },
+        };
+        let lines = Lines::of(&event).unwrap();
+        assert!(!lines.json.trim_end().contains(char::is_control), "{lines:?}");
+        assert_eq!(serde_json::from_str::<Event>(&lines.json).unwrap(), event);
+        event.kind = EventKind::Retired;
+        assert!(Lines::of(&event).unwrap().json.ends_with("}\n"));
+    }
+
+    proptest! {
+        /// Readers that follow the parts get every event once and in order, and no part is too large.
+        #[test]
+        fn parts_follow_each_other_without_hole_or_double(sizes in prop::collection::vec(0..MAX_PART_BYTES, 1..60)) {
+            let mut history = History::default();
+            let (mut at, mut offset, mut read) = (0, 0, String::new());
+            for (seq, size) in (1..).zip(&sizes) {
+                history.push(&lines(seq, *size));
+                loop {
+                    let part = history.part(at).unwrap();
+                    let new = part.read(HistoryFormat::Json, offset, usize::MAX);
+                    offset += new.len();
+                    read.push_str(std::str::from_utf8(&new).unwrap());
+                    prop_assert_eq!(offset, part.len(HistoryFormat::Json));
+                    prop_assert!(offset <= MAX_PART_BYTES || part.read(HistoryFormat::Json, 0, offset).iter().filter(|b| **b == b'\n').count() == 1);
+                    if at == history.number() {
+                        break;
+                    }
+                    (at, offset) = (at + 1, 0);
+                }
+                let texts = history.newest.as_ref().unwrap().texts.read();
+                prop_assert!(texts.json.capacity() <= MAX_PART_BYTES.max(texts.json.len()));
+            }
+            let seqs: Vec<u64> = read.lines().map(|line| serde_json::from_str::<Event>(line).unwrap().seq).collect();
+            prop_assert_eq!(seqs, (1..=sizes.len() as u64).collect::<Vec<_>>());
+            prop_assert_eq!(history.number_before(), history.number().checked_sub(1));
+        }
+    }
 }

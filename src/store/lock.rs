@@ -6,6 +6,7 @@ use crate::error::{Error, Kind, Result};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,20 +27,36 @@ pub struct FileLock {
 }
 
 impl FileLock {
-    /// Takes the lock on the file `path`, making it (0600) when it is missing.
+    /// Takes the lock on the file `path`, making it (0600) when it is missing. Where the disk
+    /// takes no new file, it is the directory that is locked, which is always there.
     /// [`Kind::TimedOut`] after `limit`.
     pub fn acquire(path: &Path, limit: Duration) -> Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-            .open(path)
+        let file = open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600))
+            .or_else(|error| if is_full(&error) { open(path, OpenOptions::new().read(true)) } else { Err(error) })
+            .or_else(|error| match path.parent() {
+                Some(dir) if is_full(&error) || error.kind() == io::ErrorKind::NotFound => File::open(dir),
+                _ => Err(error),
+            })
             .map_err(|error| Error::io(format_args!("cannot open the lock file {}", path.display()), &error))?;
         Ok(Self { _held: lock(file, path, limit)? })
     }
+
+    /// Takes the lock on the directory `dir`. [`Kind::TimedOut`] after `limit`.
+    fn directory(dir: &Path, limit: Duration) -> Result<Self> {
+        let file = File::open(dir)
+            .map_err(|error| Error::io(format_args!("cannot open the directory {}", dir.display()), &error))?;
+        Ok(Self { _held: lock(file, dir, limit)? })
+    }
+}
+
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path)
+}
+
+/// Whether the disk takes nothing new.
+fn is_full(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS))
 }
 
 /// Takes an exclusive flock on an open file, or gives up after `limit`.
@@ -73,8 +90,13 @@ impl AgentLock {
     /// Takes `<session root>/troop/lock`, making our directory there (0700) when it
     /// is missing. [`Kind::TimedOut`] after `limit`.
     pub fn acquire(session_root: &Path, limit: Duration) -> Result<Self> {
-        make_private(&our_directory(session_root))?;
-        Ok(Self { _held: FileLock::acquire(&our_directory(session_root).join("lock"), limit)? })
+        let dir = our_directory(session_root);
+        // A disk that is full takes no directory either, and then the session root stands for it.
+        if !dir.is_dir() && make_private(&dir).is_err() && session_root.is_dir() {
+            return Ok(Self { _held: FileLock::directory(session_root, limit)? });
+        }
+        make_private(&dir)?;
+        Ok(Self { _held: FileLock::acquire(&dir.join("lock"), limit)? })
     }
 }
 

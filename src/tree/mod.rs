@@ -11,13 +11,16 @@ mod write;
 
 pub use node::Node;
 pub use render::{Content, content};
-pub use write::{Written, may_write, written};
+pub use write::{Written, may_write, name, written};
 
-use crate::model::{AgentView, Listing, Snapshot, Status};
+use crate::model::{AgentView, HistoryFormat, Listing, Snapshot, Status};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
 use table::{AGENT, AgentFile, Form, ROOT, RootFile};
+
+/// The slot of the history of all agents; those of agents begin at 1.
+const ALL: u32 = 0;
 
 /// What kind of thing a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +58,7 @@ pub struct Entry {
 /// The child `name` of directory `parent`, if there is one now.
 pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
     match parent {
-        Node::Root => ROOT.iter().find(|row| row.name == name).map(|row| row.file.node()),
+        Node::Root => ROOT.iter().find(|row| row.name == name).and_then(|row| root_node(snapshot, row.file)),
         Node::Agents => snapshot.agents.get(name).map(|agent| Node::Agent(agent.slot)),
         Node::Stopped => snapshot.stopped.get(name).map(|agent| Node::Agent(agent.slot)),
         Node::ById => {
@@ -75,8 +78,8 @@ pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
             snapshot.tools.iter().find(|(known, _)| known.as_ref() == tool).map(|(known, _)| Node::tool_file(known))
         }
         Node::Agent(slot) => {
-            snapshot.by_slot(slot)?;
-            AGENT.iter().find(|row| row.name == name).map(|row| Node::AgentFile(slot, row.file))
+            let (_, agent) = snapshot.by_slot(slot)?;
+            AGENT.iter().find(|row| row.name == name).and_then(|row| agent_node(agent, row.file))
         }
         _ => None,
     }
@@ -90,7 +93,10 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
         snapshot.listing(listing).iter().map(move |(name, agent)| Entry { name: name.clone(), node: node(agent.slot) })
     };
     Some(match dir {
-        Node::Root => ROOT.iter().map(|row| entry(row.name, row.file.node())).collect(),
+        Node::Root => {
+            let rows = ROOT.iter().filter_map(|row| Some(entry(row.name, root_node(snapshot, row.file)?)));
+            rows.collect()
+        }
         Node::Agents => agents(Listing::Live, Node::Agent).collect(),
         Node::Stopped => agents(Listing::Stopped, Node::Agent).collect(),
         Node::ById => snapshot
@@ -122,8 +128,8 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
             snapshot.tools.iter().map(|(name, _)| entry(&format!("{name}.toml"), Node::tool_file(name))).collect()
         }
         Node::Agent(slot) => {
-            snapshot.by_slot(slot)?;
-            AGENT.iter().map(|row| entry(row.name, Node::AgentFile(slot, row.file))).collect()
+            let (_, agent) = snapshot.by_slot(slot)?;
+            AGENT.iter().filter_map(|row| Some(entry(row.name, agent_node(agent, row.file)?))).collect()
         }
         _ => return None,
     })
@@ -147,6 +153,11 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
             };
             let size = content(snapshot, node)?.len() as u64;
             Some(Attributes { kind: NodeKind::File, mode, size, mtime: None })
+        }
+        Node::History(slot, ..) => {
+            let mtime = snapshot.by_slot(slot).map(|(_, agent)| agent.changed_at);
+            let size = content(snapshot, node)?.len() as u64;
+            Some(Attributes { kind: NodeKind::File, mode: Form::Read.mode(), size, mtime })
         }
         Node::AgentFile(slot, file) => {
             let (_, agent) = snapshot.by_slot(slot)?;
@@ -201,7 +212,7 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
 /// The kind of `node`, which never changes.
 pub fn kind(node: Node) -> NodeKind {
     match node {
-        Node::RootFile(_) | Node::ToolFile(_) => NodeKind::File,
+        Node::RootFile(_) | Node::ToolFile(_) | Node::History(..) => NodeKind::File,
         Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) => NodeKind::Link,
         Node::AgentFile(_, file) if file.row().form == Form::Link => NodeKind::Link,
         Node::AgentFile(..) => NodeKind::File,
@@ -222,16 +233,39 @@ fn is_dir_name(name: &str) -> bool {
         && !name.contains(|c: char| c == '/' || c.is_control())
 }
 
-impl RootFile {
-    fn node(self) -> Node {
-        match self {
-            Self::Agents => Node::Agents,
-            Self::Stopped => Node::Stopped,
-            Self::ById => Node::ById,
-            Self::ByStatus => Node::ByStatus,
-            Self::ByTool => Node::ByTool,
-            Self::Tools => Node::Tools,
-            Self::Readme | Self::Control | Self::Index => Node::RootFile(self),
-        }
+/// Whether what directory `dir` lists stays as it is while the directory is there.
+pub fn is_constant(snapshot: &Snapshot, dir: Node) -> bool {
+    match dir {
+        // Until a part of its history is full.
+        Node::Agent(slot) => snapshot.by_slot(slot).is_some_and(|(_, agent)| agent.history.number() == 0),
+        _ => false,
     }
+}
+
+/// The node of a file at the top, if it is there now.
+fn root_node(snapshot: &Snapshot, file: RootFile) -> Option<Node> {
+    let history = &snapshot.history;
+    Some(match file {
+        RootFile::Agents => Node::Agents,
+        RootFile::Stopped => Node::Stopped,
+        RootFile::ById => Node::ById,
+        RootFile::ByStatus => Node::ByStatus,
+        RootFile::ByTool => Node::ByTool,
+        RootFile::Tools => Node::Tools,
+        RootFile::HistoryJsonl => Node::History(ALL, HistoryFormat::Json, history.number()),
+        RootFile::HistoryJsonlBefore => Node::History(ALL, HistoryFormat::Json, history.number_before()?),
+        RootFile::Readme | RootFile::Control | RootFile::Index => Node::RootFile(file),
+    })
+}
+
+/// The node of an agent's file, if it is there now.
+fn agent_node(agent: &AgentView, file: AgentFile) -> Option<Node> {
+    let (slot, history) = (agent.slot, &agent.history);
+    Some(match file {
+        AgentFile::History => Node::History(slot, HistoryFormat::Text, history.number()),
+        AgentFile::HistoryJsonl => Node::History(slot, HistoryFormat::Json, history.number()),
+        AgentFile::HistoryBefore => Node::History(slot, HistoryFormat::Text, history.number_before()?),
+        AgentFile::HistoryJsonlBefore => Node::History(slot, HistoryFormat::Json, history.number_before()?),
+        _ => Node::AgentFile(slot, file),
+    })
 }

@@ -4,10 +4,11 @@
 //! ```text
 //! 63      56 55                      8 7       0
 //! [ class  ][ slot, or a name's hash  ][ which ]
+//!            [ part ][ slot of a history ][ format ]
 //! ```
 
 use super::table::{AgentFile, RootFile};
-use crate::model::Status;
+use crate::model::{HistoryFormat, Status};
 
 /// One thing in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,6 +39,9 @@ pub enum Node {
     Agent(u32),
     /// A file of an agent.
     AgentFile(u32, AgentFile),
+    /// A part of an agent's history, by slot, format and the part's number; of all agents'
+    /// in slot 0. When a part is full, the name leads to the next, and this one to `.1`.
+    History(u32, HistoryFormat, u16),
     /// An agent's link in `by-id/`.
     IdLink(u32),
     /// An agent's link in `by-status/STATUS/`.
@@ -54,6 +58,7 @@ const TOOL_FILE: u64 = 4;
 const AGENT: u64 = 5;
 const AGENT_FILE: u64 = 6;
 const LINK: u64 = 7;
+const HISTORY: u64 = 8;
 
 const fn pack(class: u64, middle: u64, which: u64) -> u64 {
     class << 56 | middle << 8 | which
@@ -86,6 +91,9 @@ impl Node {
             Self::ToolFile(hash) => pack(TOOL_FILE, hash, 0),
             Self::Agent(slot) => pack(AGENT, slot.into(), 0),
             Self::AgentFile(slot, file) => pack(AGENT_FILE, slot.into(), file as u64),
+            Self::History(slot, format, part) => {
+                pack(HISTORY, u64::from(part) << 32 | u64::from(slot), format as u64)
+            }
             Self::IdLink(slot) => pack(LINK, slot.into(), 0),
             Self::StatusLink(slot) => pack(LINK, slot.into(), 1),
             Self::ToolLink(slot) => pack(LINK, slot.into(), 2),
@@ -110,6 +118,10 @@ impl Node {
             (TOOL_FILE, 0) => Self::ToolFile(middle),
             (AGENT, 0) => Self::Agent(slot?),
             (AGENT_FILE, number) => Self::AgentFile(slot?, AgentFile::from_number(number)?),
+            (HISTORY, 0 | 1) => {
+                let format = if which == 0 { HistoryFormat::Json } else { HistoryFormat::Text };
+                Self::History((middle & 0xffff_ffff) as u32, format, (middle >> 32) as u16)
+            }
             (LINK, 0) => Self::IdLink(slot?),
             (LINK, 1) => Self::StatusLink(slot?),
             (LINK, 2) => Self::ToolLink(slot?),
@@ -141,8 +153,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn inodes_come_apart_again(slot in any::<u32>(), file in 0..AGENT_ROWS.len(), tool in "[a-z-]{1,20}") {
+        fn inodes_come_apart_again(slot in any::<u32>(), part in any::<u16>(), file in 0..AGENT_ROWS.len(), tool in "[a-z-]{1,20}") {
             let nodes = [
+                Node::History(slot, HistoryFormat::Json, part), Node::History(slot, HistoryFormat::Text, part),
                 Node::Agent(slot), Node::AgentFile(slot, AGENT_ROWS[file].file), Node::IdLink(slot),
                 Node::StatusLink(slot), Node::ToolLink(slot), Node::tool_dir(&tool), Node::tool_file(&tool),
             ];

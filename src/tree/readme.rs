@@ -37,6 +37,6 @@ fn rows(text: &mut String, rows: impl Iterator<Item = (&'static str, Form, &'sta
             Form::Read => ("", "r "),
             Form::ReadWrite => ("", "rw"),
         };
-        let _ = writeln!(text, "    {:<14} {access} {doc}", format!("{name}{suffix}"));
+        let _ = writeln!(text, "    {:<15} {access} {doc}", format!("{name}{suffix}"));
     }
 }

@@ -1,11 +1,13 @@
 //! What reading a file shows.
 
+use super::ALL;
 use super::node::Node;
 use super::readme::readme;
 use super::table::{AgentFile, RootFile};
 use crate::command::{AGENT_VERBS, TROOP_VERBS, VerbDoc};
-use crate::model::snapshot::{History, HistoryFormat, printable};
-use crate::model::{AgentView, LiveState, Snapshot};
+use crate::model::history::Part;
+use crate::model::snapshot::printable;
+use crate::model::{AgentView, HistoryFormat, LiveState, Snapshot};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ pub enum Content {
     /// The same bytes for as long as it is open.
     Fixed(Arc<[u8]>),
     /// A text that only grows.
-    Growing(History, HistoryFormat),
+    Growing(Part, HistoryFormat),
 }
 
 impl Content {
@@ -28,7 +30,7 @@ impl Content {
     pub fn len(&self) -> usize {
         match self {
             Self::Fixed(bytes) => bytes.len(),
-            Self::Growing(history, format) => history.len(*format),
+            Self::Growing(part, format) => part.len(*format),
         }
     }
 
@@ -56,6 +58,13 @@ pub fn content(snapshot: &Snapshot, node: Node) -> Option<Content> {
             .iter()
             .find(|(name, _)| Node::tool_file(name) == node)
             .map(|(_, text)| Content::Fixed(text.as_bytes().into())),
+        Node::History(slot, format, part) => {
+            let history = match slot {
+                ALL => &snapshot.history,
+                _ => &snapshot.by_slot(slot)?.1.history,
+            };
+            history.part(part).map(|part| Content::Growing(part, format))
+        }
         Node::AgentFile(slot, file) => snapshot.by_slot(slot).and_then(|(_, agent)| agent_file(snapshot, agent, file)),
         _ => None,
     }
@@ -66,8 +75,6 @@ fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option
     Some(match file {
         AgentFile::Status => fixed(format!("{}\n", agent.status())),
         AgentFile::State => Content::Fixed(snapshot.last_rendered.of(&agent.state, || state_json(&agent.state))),
-        AgentFile::History => Content::Growing(agent.history.clone(), HistoryFormat::Text),
-        AgentFile::HistoryJsonl => Content::Growing(agent.history.clone(), HistoryFormat::Json),
         AgentFile::Screen => Content::Fixed(agent.screen.text.as_bytes().into()),
         AgentFile::ScreenAnsi => Content::Fixed(agent.screen.ansi.as_bytes().into()),
         AgentFile::Scrollback => fixed(format!("{}{}", agent.scrollback, agent.screen.text)),
@@ -78,6 +85,11 @@ fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option
         AgentFile::Keys => fixed(KEYS.to_owned()),
         AgentFile::Error => fixed(line_or_nothing(&agent.error)),
         AgentFile::Manifest | AgentFile::Record | AgentFile::Session | AgentFile::Cwd => return None,
+        // These are nodes of their own.
+        AgentFile::History
+        | AgentFile::HistoryJsonl
+        | AgentFile::HistoryBefore
+        | AgentFile::HistoryJsonlBefore => return None,
     })
 }
 

@@ -72,6 +72,8 @@ table! {
         Readme "README" Read "how to use the mount";
         Control "control" ReadWrite "verbs for the whole troop; reading lists them";
         Index "index" Read "one line per agent, TAB-separated: name status tool since cwd";
+        HistoryJsonl "history.jsonl" Read "every agent's events in one file, one a line";
+        HistoryJsonlBefore "history.jsonl.1" Read "what it was before it was full; there from then on";
         Agents "agents" Dir "one directory per live agent; mkdir launches one";
         Stopped "stopped" Dir "agents that were stopped and can be relaunched; rmdir retires one";
         ById "by-id" Dir "the same agents by their registry id";
@@ -90,6 +92,8 @@ table! {
         State "state.json" Read "the full live state";
         History "history" Read "who did what and when, for people; append-only";
         HistoryJsonl "history.jsonl" Read "the same for programs, one event a line";
+        HistoryBefore "history.1" Read "what history was before it was full; there from then on";
+        HistoryJsonlBefore "history.jsonl.1" Read "the same for programs";
         Screen "screen" Read "the visible terminal as plain text";
         ScreenAnsi "screen.ansi" Read "the visible terminal with its colours";
         Scrollback "scrollback" Read "what has scrolled off the terminal, then what is visible";
