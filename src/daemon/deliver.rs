@@ -13,6 +13,7 @@ use crate::tool::Shows;
 use crate::tracker::{Liveness, Reading, read};
 use jiff::Timestamp;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a pasted text may take to show in the composer. A program that was
@@ -177,9 +178,14 @@ fn alive(target: &Target, reading: &Reading) -> Result<()> {
 /// The text in a file of our own, for the tmux server to read: as an argument it
 /// would have to be quoted and would show in the list of processes.
 fn paste_file(target: &Target, text: &str) -> Result<tempfile::NamedTempFile> {
+    let write = |dir: &Path| {
+        let mut file = tempfile::Builder::new().prefix("paste-").tempfile_in(dir)?;
+        file.write_all(text.as_bytes())?;
+        Ok(file)
+    };
     let dir = our_directory(&target.root);
-    let failed = |error: std::io::Error| Error::io(format!("cannot write the prompt into {}", dir.display()), &error);
-    let mut file = tempfile::Builder::new().prefix("paste-").tempfile_in(&dir).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    Ok(file)
+    // A disk that is full keeps no prompt from an agent while there is room elsewhere.
+    write(&dir)
+        .or_else(|error: std::io::Error| write(&std::env::temp_dir()).map_err(|_| error))
+        .map_err(|error| Error::io(format_args!("cannot write the prompt into {}", dir.display()), &error))
 }

@@ -2,8 +2,8 @@
 
 use super::chronicle::Chronicle;
 use super::compose;
-use crate::model::live::{Identity, Status};
 use crate::model::history::{History, Lines};
+use crate::model::live::{Identity, Status};
 use crate::model::snapshot::Oddities;
 use crate::model::{Actor, AgentId, AgentView, Event, EventKind, Manifest, Record, Screen, Terminal, Turn};
 use crate::tool::{Tool, Tools};

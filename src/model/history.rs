@@ -105,12 +105,7 @@ impl History {
             self.before = Some(full);
         }
         let number = self.before.as_ref().map_or(0, |part| part.number.wrapping_add(1));
-        let part = self.newest.get_or_insert_with(|| Part {
-            number,
-            texts: Arc::default(),
-            json_len: 0,
-            text_len: 0,
-        });
+        let part = self.newest.get_or_insert_with(|| Part { number, texts: Arc::default(), json_len: 0, text_len: 0 });
         let mut texts = part.texts.write();
         append(&mut texts.json, json, max);
         append(&mut texts.text, text, max);
@@ -132,9 +127,7 @@ impl History {
         match (&self.newest, &self.before) {
             (Some(part), _) if part.number == number => Some(part.clone()),
             (_, Some(part)) if part.number == number => Some(part.clone()),
-            (None, _) if number == 0 => {
-                Some(Part { number, texts: Arc::default(), json_len: 0, text_len: 0 })
-            }
+            (None, _) if number == 0 => Some(Part { number, texts: Arc::default(), json_len: 0, text_len: 0 }),
             _ => None,
         }
     }

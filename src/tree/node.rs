@@ -91,9 +91,7 @@ impl Node {
             Self::ToolFile(hash) => pack(TOOL_FILE, hash, 0),
             Self::Agent(slot) => pack(AGENT, slot.into(), 0),
             Self::AgentFile(slot, file) => pack(AGENT_FILE, slot.into(), file as u64),
-            Self::History(slot, format, part) => {
-                pack(HISTORY, u64::from(part) << 32 | u64::from(slot), format as u64)
-            }
+            Self::History(slot, format, part) => pack(HISTORY, u64::from(part) << 32 | u64::from(slot), format as u64),
             Self::IdLink(slot) => pack(LINK, slot.into(), 0),
             Self::StatusLink(slot) => pack(LINK, slot.into(), 1),
             Self::ToolLink(slot) => pack(LINK, slot.into(), 2),

@@ -86,10 +86,9 @@ fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option
         AgentFile::Error => fixed(line_or_nothing(&agent.error)),
         AgentFile::Manifest | AgentFile::Record | AgentFile::Session | AgentFile::Cwd => return None,
         // These are nodes of their own.
-        AgentFile::History
-        | AgentFile::HistoryJsonl
-        | AgentFile::HistoryBefore
-        | AgentFile::HistoryJsonlBefore => return None,
+        AgentFile::History | AgentFile::HistoryJsonl | AgentFile::HistoryBefore | AgentFile::HistoryJsonlBefore => {
+            return None;
+        }
     })
 }
 

@@ -43,8 +43,7 @@ fn the_bound_is_kept_and_the_numbers_go_on() {
     assert_eq!(files(dir.path()), ["history.jsonl.3", "history.jsonl.2", "history.jsonl.1", "history.jsonl"]);
     let on_disk: String =
         files(dir.path()).iter().map(|name| fs::read_to_string(dir.path().join(name)).unwrap()).collect();
-    let numbers: Vec<u64> =
-        on_disk.lines().map(|line| serde_json::from_str::<Event>(line).unwrap().seq).collect();
+    let numbers: Vec<u64> = on_disk.lines().map(|line| serde_json::from_str::<Event>(line).unwrap().seq).collect();
     assert_eq!(numbers, (61 - numbers.len() as u64..=60).collect::<Vec<_>>());
     assert_eq!(seqs(&open(dir.path(), SMALL).load_tail(u64::MAX).unwrap()), numbers);
     assert_eq!(append(&mut open(dir.path(), SMALL), "again"), 61);
@@ -120,7 +119,9 @@ fn a_process_killed_while_it_moves_files_leaves_no_hole_and_no_double() {
 
 #[test]
 fn a_torn_last_line_of_a_file_that_is_moved_counts_when_only_its_newline_is_missing() {
-    for (torn, counts) in [(serde_json::to_vec(&Event { seq: 2, ..event("two") }).unwrap(), true), (b"{\"seq\":2,".to_vec(), false)] {
+    for (torn, counts) in
+        [(serde_json::to_vec(&Event { seq: 2, ..event("two") }).unwrap(), true), (b"{\"seq\":2,".to_vec(), false)]
+    {
         let dir = tempfile::tempdir().unwrap();
         let (mut journal, mut reader) = (open(dir.path(), SMALL), open(dir.path(), SMALL));
         append(&mut journal, "one");
