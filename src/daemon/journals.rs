@@ -99,7 +99,8 @@ impl Journals {
                     open.missing = 0;
                 }
             }
-            if let Err((kept, error)) = open.append(event(actor, kind), &mut events) {
+            if let Err(refused) = open.append(event(actor, kind), &mut events) {
+                let (kept, error) = *refused;
                 let is_first = open.missing == 0;
                 events.push(open.keep(kept));
                 if is_first {
@@ -170,12 +171,13 @@ impl Open {
 
     /// Appends an event, and gives it with what others have appended, in order; or gives it back
     /// with the reason why it cannot be.
-    fn append(&mut self, mut event: Event, events: &mut Vec<Event>) -> Result<(), (Event, Error)> {
+    fn append(&mut self, mut event: Event, events: &mut Vec<Event>) -> Result<(), Box<(Event, Error)>> {
         let journal = match &mut self.journal {
             Ok(journal) => journal,
             Err(error) => {
                 let unknown = || Error::new(Kind::Unavailable, "its journal is not open");
-                return Err((event, error.clone().unwrap_or_else(unknown)));
+                let error = error.clone().unwrap_or_else(unknown);
+                return Err(Box::new((event, error)));
             }
         };
         // Above those that were given while the disk took none.
@@ -188,7 +190,7 @@ impl Open {
                 new.insert(new.partition_point(|other| other.seq < event.seq), event);
                 Ok(())
             }
-            Err(error) => Err((event, error)),
+            Err(error) => Err(Box::new((event, error))),
         };
         events.append(&mut new);
         result

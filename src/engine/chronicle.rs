@@ -51,14 +51,14 @@ impl Chronicle {
         }
         match &mut self.early {
             Some(early) => early.push(at, lines.json.clone()),
-            None => self.history.push_json(&lines.json),
+            None => self.history.push_json(&lines.json, MAX_TROOP_PART_BYTES),
         }
     }
 
     /// All journals have been looked at; whether that shows something.
     pub(super) fn settle(&mut self) -> bool {
         let lines = self.early.take().unwrap_or_default().lines;
-        lines.values().for_each(|line| self.history.push_json(line));
+        lines.values().for_each(|line| self.history.push_json(line, MAX_TROOP_PART_BYTES));
         !lines.is_empty()
     }
 }

@@ -170,12 +170,9 @@ impl World {
                 self.settled = true;
             }
             Fact::Journal(id, events) => {
+                self.show(&id, &events);
                 if let Some(agent) = self.agents.get_mut(&id).filter(|_| !events.is_empty()) {
                     for event in &events {
-                        if let Some(lines) = Lines::of(event) {
-                            agent.history.push(&lines);
-                            self.chronicle.push(&agent.record.manifest_path, event, &lines);
-                        }
                         if let EventKind::Prompt { text, .. } = &event.kind {
                             agent.prompt = text.as_str().into();
                         }
@@ -231,6 +228,15 @@ impl World {
             .filter(|agent| agent.record.lifecycle.state.is_live())
             .filter_map(|agent| agent.tracker.deadline())
             .min()
+    }
+
+    /// Shows events in their agent's history and in that of all agents.
+    fn show(&mut self, id: &AgentId, events: &[Event]) {
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        for (event, lines) in events.iter().filter_map(|event| Some((event, Lines::of(event)?))) {
+            agent.history.push(&lines);
+            self.chronicle.push(&agent.record.manifest_path, event, &lines);
+        }
     }
 
     fn take_record(

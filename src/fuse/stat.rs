@@ -76,16 +76,16 @@ pub(super) fn file_type(kind: NodeKind) -> FileType {
 /// links beside them change only in ways the invalidating thread announces.
 pub(super) fn attr_ttl(node: Node) -> Duration {
     match node {
-        Node::AgentFile(..) | Node::RootFile(_) | Node::History(..) => FILE_TTL,
+        Node::AgentFile(..) | Node::RootFile(_) | Node::Log(..) => FILE_TTL,
         _ => NAME_TTL,
     }
 }
 
-/// How long the kernel may keep the name that leads to a node: that of a history leads to
+/// How long the kernel may keep the name that leads to a node: that of a growing file leads to
 /// another one when a part of it is full, and a program that follows it must see so at once.
 pub(super) fn name_ttl(node: Node) -> Duration {
     match node {
-        Node::History(..) => Duration::ZERO,
+        Node::Log(..) => Duration::ZERO,
         _ => NAME_TTL,
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::history::Part;
 use crate::model::{Actor, Snapshot};
 use crate::port::{Port, Until};
-use crate::tree::{self, Attributes, Content, Entry, Node, NodeKind, Written};
+use crate::tree::{self, ALL_AGENTS, Content, Entry, Node, NodeKind, Written};
 use fuser::{Errno, FileAttr, FileHandle, FopenFlags, INodeNo, LockOwner, OpenAccMode, OpenFlags};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl TreeFs {
         // Only a fresh read from the beginning asks whether the agent is still there.
         if again
             && offset == 0
-            && let Node::AgentFile(slot, _) | Node::History(slot @ 1.., ..) = handle.node
+            && let Node::AgentFile(slot, _) | Node::Log(slot @ 1.., ..) = handle.node
             && self.stat.port.snapshot().by_slot(slot).is_none()
         {
             return Err(Errno::ESRCH);
@@ -96,13 +96,12 @@ impl TreeFs {
     }
 
     /// What `stat` says of a node that no name leads to any more and that is still open: a
-    /// part of a history keeps its size.
+    /// part of a growing file keeps its size.
     pub(super) fn open_attr(&self, ino: INodeNo) -> Option<FileAttr> {
-        let node = Node::from_ino(ino.0).filter(|node| matches!(node, Node::History(..)))?;
+        let node = Node::from_ino(ino.0).filter(|node| matches!(node, Node::Log(..)))?;
         let handle = self.handles.find(node)?;
-        let Some(Content::Growing(part, format)) = &handle.content else { return None };
-        let size = part.to_its_end().len(*format) as u64;
-        Some(self.stat.attr(node, &Attributes { kind: NodeKind::File, mode: 0o400, size, mtime: None }))
+        let attributes = tree::attributes_of_open(&self.stat.port.snapshot(), node, handle.content.as_ref()?)?;
+        Some(self.stat.attr(node, &attributes))
     }
 
     /// Adds written bytes, and gives the command they complete.
@@ -165,13 +164,13 @@ impl TreeFs {
     pub(super) fn refuse(&self, node: Node, error: Error, actor: Actor, answer: impl FnOnce(Errno) + Send + 'static) {
         let snapshot = self.stat.port.snapshot();
         let agent = match node {
-            Node::AgentFile(slot, _) | Node::History(slot @ 1.., ..) => {
+            Node::AgentFile(slot, _) | Node::Log(slot @ 1.., ..) => {
                 snapshot.by_slot(slot).map(|(_, agent)| agent.id.clone())
             }
             _ => None,
         };
         let number = errno(error.kind());
-        if agent.is_none() && !matches!(node, Node::RootFile(_) | Node::History(0, ..)) {
+        if agent.is_none() && !matches!(node, Node::RootFile(_) | Node::Log(ALL_AGENTS, ..)) {
             return answer(number);
         }
         let command = Command::Refused { agent, what: tree::name(node).to_owned(), error };

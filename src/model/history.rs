@@ -39,9 +39,13 @@ pub struct Lines {
 impl Lines {
     /// Both texts of an event; none when it cannot be written as JSON.
     pub fn of(event: &Event) -> Option<Self> {
-        let json = serde_json::to_string(event).ok()?;
-        Some(Self { json: escaped(json).into(), text: printable(&event.to_text()).into() })
+        Some(Self { json: json_line(event)?, text: printable(&event.to_text()).into() })
     }
+}
+
+/// A value as a line of JSON with its newline; none when it cannot be.
+pub fn json_line(value: &impl serde::Serialize) -> Option<Box<str>> {
+    Some(escaped(serde_json::to_string(value).ok()?).into())
 }
 
 /// Control characters that JSON allows in a string as they are, escaped: they must not reach a terminal.
@@ -94,9 +98,9 @@ impl History {
         self.add(&lines.json, &lines.text, MAX_PART_BYTES);
     }
 
-    /// Adds the line of an event to the history of all agents, which is JSON only.
-    pub fn push_json(&mut self, line: &str) {
-        self.add(line, "", MAX_TROOP_PART_BYTES);
+    /// Adds a line of JSON and no prose; a part has `max` bytes at most, or one line.
+    pub fn push_json(&mut self, line: &str, max: usize) {
+        self.add(line, "", max);
     }
 
     fn add(&mut self, json: &str, text: &str, max: usize) {

@@ -3,24 +3,23 @@
 //! command; pure. One table ([`table`]) says what there is: lookup, listings, the
 //! mounted README and the documentation come from its rows.
 
+mod log;
 mod node;
 mod readme;
 mod render;
 pub mod table;
 mod write;
 
+pub use log::{ALL_AGENTS, Log};
 pub use node::Node;
 pub use render::{Content, content};
 pub use write::{Written, may_write, name, written};
 
-use crate::model::{AgentView, HistoryFormat, Listing, Snapshot, Status};
+use crate::model::{AgentView, Listing, Snapshot, Status};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
 use table::{AGENT, AgentFile, Form, ROOT, RootFile};
-
-/// The slot of the history of all agents; those of agents begin at 1.
-const ALL: u32 = 0;
 
 /// What kind of thing a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +57,7 @@ pub struct Entry {
 /// The child `name` of directory `parent`, if there is one now.
 pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
     match parent {
-        Node::Root => ROOT.iter().find(|row| row.name == name).and_then(|row| root_node(snapshot, row.file)),
+        Node::Root => ROOT.iter().find(|row| row.name == name).and_then(|row| row.file.node(snapshot)),
         Node::Agents => snapshot.agents.get(name).map(|agent| Node::Agent(agent.slot)),
         Node::Stopped => snapshot.stopped.get(name).map(|agent| Node::Agent(agent.slot)),
         Node::ById => {
@@ -79,7 +78,7 @@ pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
         }
         Node::Agent(slot) => {
             let (_, agent) = snapshot.by_slot(slot)?;
-            AGENT.iter().find(|row| row.name == name).and_then(|row| agent_node(agent, row.file))
+            AGENT.iter().find(|row| row.name == name).and_then(|row| log::agent_node(agent, row.file))
         }
         _ => None,
     }
@@ -94,7 +93,7 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
     };
     Some(match dir {
         Node::Root => {
-            let rows = ROOT.iter().filter_map(|row| Some(entry(row.name, root_node(snapshot, row.file)?)));
+            let rows = ROOT.iter().filter_map(|row| Some(entry(row.name, row.file.node(snapshot)?)));
             rows.collect()
         }
         Node::Agents => agents(Listing::Live, Node::Agent).collect(),
@@ -129,7 +128,7 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
         }
         Node::Agent(slot) => {
             let (_, agent) = snapshot.by_slot(slot)?;
-            AGENT.iter().filter_map(|row| Some(entry(row.name, agent_node(agent, row.file)?))).collect()
+            AGENT.iter().filter_map(|row| Some(entry(row.name, log::agent_node(agent, row.file)?))).collect()
         }
         _ => return None,
     })
@@ -154,11 +153,7 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
             let size = content(snapshot, node)?.len() as u64;
             Some(Attributes { kind: NodeKind::File, mode, size, mtime: None })
         }
-        Node::History(slot, ..) => {
-            let mtime = snapshot.by_slot(slot).map(|(_, agent)| agent.changed_at);
-            let size = content(snapshot, node)?.len() as u64;
-            Some(Attributes { kind: NodeKind::File, mode: Form::Read.mode(), size, mtime })
-        }
+        Node::Log(slot, ..) => Some(log::attributes(snapshot, slot, &content(snapshot, node)?)),
         Node::AgentFile(slot, file) => {
             let (_, agent) = snapshot.by_slot(slot)?;
             let mtime = Some(if file == AgentFile::Status { agent.state.status_since } else { agent.changed_at });
@@ -174,6 +169,16 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
 fn link_attributes(snapshot: &Snapshot, node: Node, mtime: Option<Timestamp>) -> Option<Attributes> {
     let size = target(snapshot, node)?.as_os_str().len() as u64;
     Some(Attributes { kind: NodeKind::Link, mode: 0o777, size, mtime })
+}
+
+/// The same of an open part of a growing file that no name leads to any more.
+pub fn attributes_of_open(snapshot: &Snapshot, node: Node, content: &Content) -> Option<Attributes> {
+    match (node, content) {
+        (Node::Log(slot, ..), Content::Growing(part, format)) => {
+            Some(log::attributes(snapshot, slot, &Content::Growing(part.to_its_end(), *format)))
+        }
+        _ => None,
+    }
 }
 
 /// Where the symbolic link `node` points, or none when it is not one or is gone.
@@ -212,7 +217,7 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
 /// The kind of `node`, which never changes.
 pub fn kind(node: Node) -> NodeKind {
     match node {
-        Node::RootFile(_) | Node::ToolFile(_) | Node::History(..) => NodeKind::File,
+        Node::RootFile(_) | Node::ToolFile(_) | Node::Log(..) => NodeKind::File,
         Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) => NodeKind::Link,
         Node::AgentFile(_, file) if file.row().form == Form::Link => NodeKind::Link,
         Node::AgentFile(..) => NodeKind::File,
@@ -236,36 +241,22 @@ fn is_dir_name(name: &str) -> bool {
 /// Whether what directory `dir` lists stays as it is while the directory is there.
 pub fn is_constant(snapshot: &Snapshot, dir: Node) -> bool {
     match dir {
-        // Until a part of its history is full.
-        Node::Agent(slot) => snapshot.by_slot(slot).is_some_and(|(_, agent)| agent.history.number() == 0),
+        Node::Agent(slot) => snapshot.by_slot(slot).is_some_and(|(_, agent)| log::is_constant(agent)),
         _ => false,
     }
 }
 
-/// The node of a file at the top, if it is there now.
-fn root_node(snapshot: &Snapshot, file: RootFile) -> Option<Node> {
-    let history = &snapshot.history;
-    Some(match file {
-        RootFile::Agents => Node::Agents,
-        RootFile::Stopped => Node::Stopped,
-        RootFile::ById => Node::ById,
-        RootFile::ByStatus => Node::ByStatus,
-        RootFile::ByTool => Node::ByTool,
-        RootFile::Tools => Node::Tools,
-        RootFile::HistoryJsonl => Node::History(ALL, HistoryFormat::Json, history.number()),
-        RootFile::HistoryJsonlBefore => Node::History(ALL, HistoryFormat::Json, history.number_before()?),
-        RootFile::Readme | RootFile::Control | RootFile::Index => Node::RootFile(file),
-    })
-}
-
-/// The node of an agent's file, if it is there now.
-fn agent_node(agent: &AgentView, file: AgentFile) -> Option<Node> {
-    let (slot, history) = (agent.slot, &agent.history);
-    Some(match file {
-        AgentFile::History => Node::History(slot, HistoryFormat::Text, history.number()),
-        AgentFile::HistoryJsonl => Node::History(slot, HistoryFormat::Json, history.number()),
-        AgentFile::HistoryBefore => Node::History(slot, HistoryFormat::Text, history.number_before()?),
-        AgentFile::HistoryJsonlBefore => Node::History(slot, HistoryFormat::Json, history.number_before()?),
-        _ => Node::AgentFile(slot, file),
-    })
+impl RootFile {
+    fn node(self, snapshot: &Snapshot) -> Option<Node> {
+        Some(match self {
+            Self::Agents => Node::Agents,
+            Self::Stopped => Node::Stopped,
+            Self::ById => Node::ById,
+            Self::ByStatus => Node::ByStatus,
+            Self::ByTool => Node::ByTool,
+            Self::Tools => Node::Tools,
+            Self::HistoryJsonl | Self::HistoryJsonlBefore => return log::root_node(snapshot, self),
+            Self::Readme | Self::Control | Self::Index => Node::RootFile(self),
+        })
+    }
 }

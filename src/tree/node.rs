@@ -4,11 +4,12 @@
 //! ```text
 //! 63      56 55                      8 7       0
 //! [ class  ][ slot, or a name's hash  ][ which ]
-//!            [ part ][ slot of a history ][ format ]
+//!            [ part ][   slot   ]
 //! ```
 
+use super::log::Log;
 use super::table::{AgentFile, RootFile};
-use crate::model::{HistoryFormat, Status};
+use crate::model::Status;
 
 /// One thing in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,9 +40,9 @@ pub enum Node {
     Agent(u32),
     /// A file of an agent.
     AgentFile(u32, AgentFile),
-    /// A part of an agent's history, by slot, format and the part's number; of all agents'
-    /// in slot 0. When a part is full, the name leads to the next, and this one to `.1`.
-    History(u32, HistoryFormat, u16),
+    /// A part of a growing file, by its agent's slot (0 for all agents) and the part's number
+    /// modulo 2^16.
+    Log(u32, Log, u16),
     /// An agent's link in `by-id/`.
     IdLink(u32),
     /// An agent's link in `by-status/STATUS/`.
@@ -58,7 +59,7 @@ const TOOL_FILE: u64 = 4;
 const AGENT: u64 = 5;
 const AGENT_FILE: u64 = 6;
 const LINK: u64 = 7;
-const HISTORY: u64 = 8;
+const LOG: u64 = 10;
 
 const fn pack(class: u64, middle: u64, which: u64) -> u64 {
     class << 56 | middle << 8 | which
@@ -91,7 +92,7 @@ impl Node {
             Self::ToolFile(hash) => pack(TOOL_FILE, hash, 0),
             Self::Agent(slot) => pack(AGENT, slot.into(), 0),
             Self::AgentFile(slot, file) => pack(AGENT_FILE, slot.into(), file as u64),
-            Self::History(slot, format, part) => pack(HISTORY, u64::from(part) << 32 | u64::from(slot), format as u64),
+            Self::Log(slot, log, part) => pack(LOG, u64::from(part) << 32 | u64::from(slot), log as u64),
             Self::IdLink(slot) => pack(LINK, slot.into(), 0),
             Self::StatusLink(slot) => pack(LINK, slot.into(), 1),
             Self::ToolLink(slot) => pack(LINK, slot.into(), 2),
@@ -116,10 +117,7 @@ impl Node {
             (TOOL_FILE, 0) => Self::ToolFile(middle),
             (AGENT, 0) => Self::Agent(slot?),
             (AGENT_FILE, number) => Self::AgentFile(slot?, AgentFile::from_number(number)?),
-            (HISTORY, 0 | 1) => {
-                let format = if which == 0 { HistoryFormat::Json } else { HistoryFormat::Text };
-                Self::History((middle & 0xffff_ffff) as u32, format, (middle >> 32) as u16)
-            }
+            (LOG, number) => Self::Log((middle & 0xffff_ffff) as u32, Log::from_number(number)?, (middle >> 32) as u16),
             (LINK, 0) => Self::IdLink(slot?),
             (LINK, 1) => Self::StatusLink(slot?),
             (LINK, 2) => Self::ToolLink(slot?),
@@ -153,7 +151,7 @@ mod tests {
         #[test]
         fn inodes_come_apart_again(slot in any::<u32>(), part in any::<u16>(), file in 0..AGENT_ROWS.len(), tool in "[a-z-]{1,20}") {
             let nodes = [
-                Node::History(slot, HistoryFormat::Json, part), Node::History(slot, HistoryFormat::Text, part),
+                Node::Log(slot, Log::HistoryJsonl, part), Node::Log(slot, Log::History, part),
                 Node::Agent(slot), Node::AgentFile(slot, AGENT_ROWS[file].file), Node::IdLink(slot),
                 Node::StatusLink(slot), Node::ToolLink(slot), Node::tool_dir(&tool), Node::tool_file(&tool),
             ];

@@ -1,6 +1,6 @@
 //! What reading a file shows.
 
-use super::ALL;
+use super::log;
 use super::node::Node;
 use super::readme::readme;
 use super::table::{AgentFile, RootFile};
@@ -58,13 +58,7 @@ pub fn content(snapshot: &Snapshot, node: Node) -> Option<Content> {
             .iter()
             .find(|(name, _)| Node::tool_file(name) == node)
             .map(|(_, text)| Content::Fixed(text.as_bytes().into())),
-        Node::History(slot, format, part) => {
-            let history = match slot {
-                ALL => &snapshot.history,
-                _ => &snapshot.by_slot(slot)?.1.history,
-            };
-            history.part(part).map(|part| Content::Growing(part, format))
-        }
+        Node::Log(slot, log, part) => log::content(snapshot, slot, log, part),
         Node::AgentFile(slot, file) => snapshot.by_slot(slot).and_then(|(_, agent)| agent_file(snapshot, agent, file)),
         _ => None,
     }
@@ -85,7 +79,7 @@ fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option
         AgentFile::Keys => fixed(KEYS.to_owned()),
         AgentFile::Error => fixed(line_or_nothing(&agent.error)),
         AgentFile::Manifest | AgentFile::Record | AgentFile::Session | AgentFile::Cwd => return None,
-        // These are nodes of their own.
+        // What grows has nodes of its own.
         AgentFile::History | AgentFile::HistoryJsonl | AgentFile::HistoryBefore | AgentFile::HistoryJsonlBefore => {
             return None;
         }

@@ -4,7 +4,7 @@ use super::node::Node;
 use super::table::{AgentFile, Form, RootFile};
 use crate::command::{Command, agent_verbs, keys, troop_verbs};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AgentView, HistoryFormat, Snapshot};
+use crate::model::{AgentView, Snapshot};
 use std::sync::Arc;
 
 /// How the bytes of one open file become commands.
@@ -33,7 +33,7 @@ pub fn may_write(snapshot: &Snapshot, node: Node) -> Result<Written> {
             }
         }
         Node::AgentFile(_, file) => Err(not_permitted(file.row().name)),
-        Node::History(..) => Err(not_permitted(name(node))),
+        Node::Log(_, log, _) => Err(not_permitted(log.name())),
         _ => Err(not_permitted("that")),
     }
 }
@@ -66,8 +66,7 @@ pub fn name(node: Node) -> &'static str {
     match node {
         Node::AgentFile(_, file) => file.row().name,
         Node::RootFile(file) => file.row().name,
-        Node::History(_, HistoryFormat::Json, _) => AgentFile::HistoryJsonl.row().name,
-        Node::History(_, HistoryFormat::Text, _) => AgentFile::History.row().name,
+        Node::Log(_, log, _) => log.name(),
         _ => "write",
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod disk;
 mod doctor;
 mod hostile;
 mod journal;

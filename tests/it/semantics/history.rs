@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::Value;
 use troop::model::{Actor, Event, EventKind};
 use troop::store::Journal;
 
 use super::world::{LIMIT, World};
-use crate::support::{Sandbox, skip, wait_for, wait_until};
+use crate::support::disk::SmallDisk;
+use crate::support::{Sandbox, wait_for, wait_until};
 
 /// `history` and `history.jsonl` are only ever appended to, and a reader that has reached the end gets
 /// what is added later from the same descriptor. `tail -f` works; it has to look for itself, because
@@ -283,7 +283,7 @@ fn who_did_what() {
 #[test]
 fn a_full_disk() {
     let sandbox = Sandbox::new();
-    let Some(disk) = SmallDisk::on(sandbox.troop_home()) else { return };
+    let Some(disk) = SmallDisk::on(&sandbox.troop_home()) else { return };
     let world = World::mounted(sandbox, &[]);
     world.launch("a");
     world.write("agents/a/prompt", "before");
@@ -409,48 +409,5 @@ impl Drop for Follower {
     fn drop(&mut self) {
         let _ = self.tail.kill();
         let _ = self.tail.wait();
-    }
-}
-
-/// A disk with little room.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// Mounted on `path`; says SKIPPED where that is not allowed.
-    fn on(path: PathBuf) -> Option<Self> {
-        if !skip::have_root() {
-            return None;
-        }
-        fs::create_dir_all(&path).unwrap();
-        let flags = MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
-        match mount(Some("none"), &path, Some("tmpfs"), flags, Some("size=512k,mode=700")) {
-            Ok(()) => Some(Self(path)),
-            Err(error) => {
-                skip::skip(&format!("needs to mount a tmpfs: {error}"));
-                None
-            }
-        }
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.0.join("ballast")
-    }
-
-    /// Fills it to the last byte, what is left of the journal's last page too.
-    fn fill(&self, journal: &Path) {
-        let mut ballast = File::create(self.ballast()).unwrap();
-        while ballast.write_all(&[0; 4096]).is_ok() {}
-        let mut journal = File::options().append(true).open(journal).unwrap();
-        while journal.write_all(b"\n").is_ok() {}
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.ballast()).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
     }
 }
