@@ -224,6 +224,16 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_full_in_either_format_and_one_line_always_has_room() {
+        let mut history = History::default();
+        for (size, number) in [(MAX_PART_BYTES, 0), (1, 1), (MAX_PART_BYTES - 1000, 1), (1000, 2)] {
+            history.push(&lines(1, size));
+            assert_eq!(history.number(), number, "{size}");
+        }
+        assert!(history.part(0).is_none() && history.part(1).is_some());
+    }
+
+    #[test]
     fn control_characters_are_escaped() {
         let mut event = Event {
             seq: 1,
@@ -243,25 +253,27 @@ mod tests {
     proptest! {
         /// Readers that follow the parts get every event once and in order, and no part is too large.
         #[test]
-        fn parts_follow_each_other_without_hole_or_double(sizes in prop::collection::vec(0..MAX_PART_BYTES, 1..60)) {
+        fn parts_follow_each_other_without_hole_or_double(sizes in prop::collection::vec(0..1000usize, 1..60)) {
+            const MAX: usize = 2000;
             let mut history = History::default();
             let (mut at, mut offset, mut read) = (0, 0, String::new());
             for (seq, size) in (1..).zip(&sizes) {
-                history.push(&lines(seq, *size));
+                let lines = lines(seq, *size);
+                history.add(&lines.json, &lines.text, MAX);
                 loop {
                     let part = history.part(at).unwrap();
                     let new = part.read(HistoryFormat::Json, offset, usize::MAX);
                     offset += new.len();
                     read.push_str(std::str::from_utf8(&new).unwrap());
                     prop_assert_eq!(offset, part.len(HistoryFormat::Json));
-                    prop_assert!(offset <= MAX_PART_BYTES || part.read(HistoryFormat::Json, 0, offset).iter().filter(|b| **b == b'\n').count() == 1);
+                    prop_assert!(offset <= MAX || part.read(HistoryFormat::Json, 0, offset).iter().filter(|b| **b == b'\n').count() == 1);
                     if at == history.number() {
                         break;
                     }
                     (at, offset) = (at + 1, 0);
                 }
                 let texts = history.newest.as_ref().unwrap().texts.read();
-                prop_assert!(texts.json.capacity() <= MAX_PART_BYTES.max(texts.json.len()));
+                prop_assert!(texts.json.capacity() <= MAX.max(texts.json.len()));
             }
             let seqs: Vec<u64> = read.lines().map(|line| serde_json::from_str::<Event>(line).unwrap().seq).collect();
             prop_assert_eq!(seqs, (1..=sizes.len() as u64).collect::<Vec<_>>());

@@ -14,6 +14,7 @@ use super::lock;
 use crate::error::{Error, Kind, Result};
 use crate::model::Event;
 use files::{Files, failed};
+use nix::fcntl::Flock;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
@@ -66,6 +67,9 @@ pub struct Journal {
     file: File,
     /// The disk takes nothing: `file` was opened for reading.
     read_only: bool,
+    /// The last append waited in vain: a process that is stopped may hold the lock for long,
+    /// so the next one does not wait.
+    is_held_up: bool,
     /// Everything in `file` before it has been read or written here; always a line border.
     offset: u64,
     /// The highest number seen.
@@ -90,7 +94,8 @@ impl Journal {
         let files = Files::new(dir.join(HISTORY_FILE), limits);
         let (file, read_only) = files.open_current()?;
         let (max_bytes, pending) = (limits.file_bytes, VecDeque::new());
-        let mut journal = Self { files, max_bytes, file, read_only, offset: 0, last_seq: 0, pending };
+        let mut journal =
+            Self { files, max_bytes, file, read_only, is_held_up: false, offset: 0, last_seq: 0, pending };
         journal.skip_to_end()?;
         Ok(journal)
     }
@@ -108,8 +113,9 @@ impl Journal {
             if self.read_only && !self.reopen()? {
                 self.go_on()?;
             }
-            let handle = self.file.try_clone().map_err(|error| failed("lock", self.path(), &error))?;
-            let held = lock::lock(handle, self.path(), JOURNAL_LOCK_LIMIT)?;
+            let held = self.lock(&self.file);
+            self.is_held_up = held.as_ref().is_err_and(|error| error.kind() == Kind::TimedOut);
+            let held = held?;
             let is_current = self.files.is_current(&self.file)?;
             if let Some(torn) = self.catch_up(usize::MAX)? {
                 // Only its newline is missing, and this append supplies it.
@@ -193,8 +199,7 @@ impl Journal {
     /// Our file was moved aside or removed, and has been read to its end: goes on with the next.
     fn go_on(&mut self) -> Result<()> {
         let (current, read_only) = self.files.open_current()?;
-        let handle = current.try_clone().map_err(|error| failed("lock", self.path(), &error))?;
-        let _held = lock::lock(handle, self.path(), JOURNAL_LOCK_LIMIT)?;
+        let _held = self.lock(&current)?;
         // It may have been moved before it was locked; then this is for the next round.
         if self.files.is_current(&current)? {
             (self.file, self.read_only) = match self.files.after(&self.file)? {
@@ -204,6 +209,11 @@ impl Journal {
             self.offset = 0;
         }
         Ok(())
+    }
+
+    fn lock(&self, file: &File) -> Result<Flock<File>> {
+        let handle = file.try_clone().map_err(|error| failed("lock", self.path(), &error))?;
+        lock::lock(handle, self.path(), if self.is_held_up { Duration::ZERO } else { JOURNAL_LOCK_LIMIT })
     }
 
     /// Opens the file that could only be read once more, to append to it; false when the
@@ -272,8 +282,7 @@ impl Journal {
         (self.offset, self.last_seq) = (border, last.unwrap_or(0));
         if last.is_none() {
             // Nothing yet: it goes on from the old ones. They are not to be moved meanwhile.
-            let handle = self.file.try_clone().map_err(|error| failed("lock", self.path(), &error))?;
-            let _held = lock::lock(handle, self.path(), JOURNAL_LOCK_LIMIT)?;
+            let _held = self.lock(&self.file)?;
             for old in self.files.older_than(&self.file) {
                 if let (_, Some(last)) = self.last_of(&old, true)? {
                     self.last_seq = last;

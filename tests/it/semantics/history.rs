@@ -19,7 +19,7 @@ use crate::support::{Sandbox, wait_for, wait_until};
 /// `history` and `history.jsonl` are only ever appended to, and a reader that has reached the end gets
 /// what is added later from the same descriptor. `tail -f` works; it has to look for itself, because
 /// changes that agents make raise no inotify events. Each line of `history.jsonl` is a JSON object whose
-/// `seq` is one more than that of the line before.
+/// `seq` is one more than that of the line before; where it is not, events are missing on disk.
 #[test]
 fn history_only_grows() {
     let world = World::with("a");
@@ -168,7 +168,7 @@ fn history_on_disk() {
     assert_eq!(world.history("agents/a").last().unwrap()["seq"].as_u64(), on_disk.last().copied());
 }
 
-/// `history.jsonl` at the top has the events of all agents, live and stopped, each line as it is in the agent's
+/// `history.jsonl` at the top has the events of every agent there is a record of, each line as it is in the agent's
 /// own file, in the order in which they become known; what was on disk when it was mounted comes first, by time. It is moved
 /// aside to `history.jsonl.1` at 1 MiB. `seq` counts for each agent: with `agent_id` it says which events a
 /// program knows already when it begins anew, after a mount or a move; until then the byte offset does.
