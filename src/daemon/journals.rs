@@ -181,7 +181,7 @@ impl Open {
             }
         };
         // Above those that were given while the disk took none.
-        event.seq = self.seq + 1;
+        event.seq = self.seq.saturating_add(1);
         let appended = journal.append(&mut event);
         let mut new = self.read_new();
         let result = match appended {
@@ -198,7 +198,7 @@ impl Open {
 
     /// Numbers an event that is in memory only: it is shown while we run, and is gone after.
     fn keep(&mut self, mut event: Event) -> Event {
-        self.seq += 1;
+        self.seq = self.seq.saturating_add(1);
         self.missing += 1;
         event.seq = self.seq;
         event

@@ -27,16 +27,11 @@ pub struct FileLock {
 }
 
 impl FileLock {
-    /// Takes the lock on the file `path`, making it (0600) when it is missing. Where the disk
-    /// takes no new file, it is the directory that is locked, which is always there.
-    /// [`Kind::TimedOut`] after `limit`.
+    /// Takes the lock on the file `path`, making it (0600) when it is missing; one that is
+    /// there is taken also where the disk can only be read. [`Kind::TimedOut`] after `limit`.
     pub fn acquire(path: &Path, limit: Duration) -> Result<Self> {
         let file = open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600))
-            .or_else(|error| if is_full(&error) { open(path, OpenOptions::new().read(true)) } else { Err(error) })
-            .or_else(|error| match path.parent() {
-                Some(dir) if is_full(&error) || error.kind() == io::ErrorKind::NotFound => File::open(dir),
-                _ => Err(error),
-            })
+            .or_else(|error| open(path, OpenOptions::new().read(true)).map_err(|_| error))
             .map_err(|error| Error::io(format_args!("cannot open the lock file {}", path.display()), &error))?;
         Ok(Self { _held: lock(file, path, limit)? })
     }
@@ -51,12 +46,6 @@ impl FileLock {
 
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path)
-}
-
-/// Whether the disk takes nothing new.
-fn is_full(error: &io::Error) -> bool {
-    let errno = error.raw_os_error().map(Errno::from_raw);
-    matches!(errno, Some(Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS))
 }
 
 /// Takes an exclusive flock on an open file, or gives up after `limit`.
@@ -88,15 +77,18 @@ pub struct AgentLock {
 
 impl AgentLock {
     /// Takes `<session root>/troop/lock`, making our directory there (0700) when it
-    /// is missing. [`Kind::TimedOut`] after `limit`.
+    /// is missing. A disk that is full has room for neither: then the session root
+    /// itself is locked. [`Kind::TimedOut`] after `limit`.
     pub fn acquire(session_root: &Path, limit: Duration) -> Result<Self> {
         let dir = our_directory(session_root);
-        // A disk that is full takes no directory either, and then the session root stands for it.
-        if !dir.is_dir() && make_private(&dir).is_err() && session_root.is_dir() {
-            return Ok(Self { _held: FileLock::directory(session_root, limit)? });
-        }
-        make_private(&dir)?;
-        Ok(Self { _held: FileLock::acquire(&dir.join("lock"), limit)? })
+        let made = if dir.is_dir() { Ok(()) } else { make_private(&dir) };
+        let held = made.and_then(|()| FileLock::acquire(&dir.join("lock"), limit));
+        let held = match held {
+            Err(error) if error.kind() != Kind::TimedOut => FileLock::directory(session_root, limit)
+                .map_err(|again| if again.kind() == Kind::TimedOut { again } else { error })?,
+            held => held?,
+        };
+        Ok(Self { _held: held })
     }
 }
 

@@ -276,8 +276,8 @@ fn who_did_what() {
     assert!(text.lines().any(|line| line.contains("  observed  status ")), "{text}");
 }
 
-/// A disk that is full or cannot be written stops no agent, and no prompt, key or interrupt. The history goes on in memory
-/// and says at the first event that it could not write (`journal_failed`) and why; at the first that it
+/// A disk that is full or cannot be written stops no agent, and no prompt, key or interrupt. The history goes on in the
+/// memory of the mount, with what was done there and seen, and says at the first event that it could not write (`journal_failed`) and why; at the first that it
 /// can write again it says how many are missing on disk (`journal_resumed`). `troop doctor` names the disk.
 /// Only a new agent cannot be launched there, because there is no room for what describes it.
 #[test]
@@ -334,6 +334,19 @@ fn a_full_disk() {
     assert!(fs::read_to_string(&journal).unwrap().contains("after"));
     let doctor = world.troop(&["doctor"]);
     assert!(!doctor.out.contains("the disk is full"), "{doctor:?}");
+}
+
+#[test]
+fn a_journal_without_numbers_stops_nobody() {
+    let world = World::with("a");
+    let line = serde_json::to_string(&Event { seq: u64::MAX, ..event("the last one") }).unwrap();
+    let path = journal_dir(&world, "a").join("history.jsonl");
+    File::options().append(true).open(path).unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
+    wait_for("the last number", LIMIT, || world.read("agents/a/history").contains("the last one"));
+    world.write("agents/a/prompt", "after");
+    assert_eq!(world.next_prompt("a", 0), "after");
+    let text = world.read("agents/a/history");
+    assert!(text.contains("prompt: after") && text.contains("no number left"), "{text}");
 }
 
 fn event(text: &str) -> Event {
