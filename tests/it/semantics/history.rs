@@ -285,6 +285,8 @@ fn a_full_disk() {
     let sandbox = Sandbox::new();
     let Some(disk) = SmallDisk::on(&sandbox.troop_home()) else { return };
     let world = World::mounted(sandbox, &[]);
+    // Taken away before the sandbox is, which could not remove what is mounted on.
+    let disk = disk;
     world.launch("a");
     world.write("agents/a/prompt", "before");
     world.next_prompt("a", 0);
