@@ -1,6 +1,7 @@
 //! The agents' journals: opened when there is something to read or write, and
 //! kept in memory alone where they cannot be on disk.
 
+use crate::error::{Error, Kind};
 use crate::model::{Actor, AgentId, Event, EventKind, Record};
 use crate::store::lock::{FileLock, our_directory};
 use crate::store::spool::queue_directory;
@@ -27,12 +28,15 @@ pub(super) struct Journals {
 
 struct Open {
     root: Arc<Path>,
-    /// In a box of its own, because most agents that have ended never get one.
-    journal: Option<Box<Journal>>,
+    /// In a box of its own, because most agents that have ended never get one. Else why not,
+    /// once that was tried.
+    journal: Result<Box<Journal>, Option<Error>>,
     /// Held while we are the observer.
     observer: Option<FileLock>,
-    /// Counts where there is no journal to count for us.
+    /// The highest number that was read or given.
     seq: u64,
+    /// How many events were given since the journal took the last one.
+    missing: u64,
 }
 
 /// What a change in an agent's session root means.
@@ -66,7 +70,7 @@ impl Journals {
         if record.lifecycle.state.is_live() {
             self.watch(root.clone());
         }
-        let mut open = Open { root: root.clone(), journal: None, observer: None, seq: 0 };
+        let mut open = Open { root: root.clone(), journal: Err(None), observer: None, seq: 0, missing: 0 };
         let events = if our_directory(&root).is_dir() { self.open_journal(&mut open) } else { Vec::new() };
         self.roots.insert(root, record.id.clone());
         self.open.insert(record.id.clone(), open);
@@ -85,24 +89,35 @@ impl Journals {
         }
     }
 
-    /// Writes down what happened, and gives everything that is new in the journal.
+    /// Writes down what happened, and gives everything that is new in the journal. Where it
+    /// cannot be written the events are given all the same: a disk stops nobody.
     pub(super) fn write(&mut self, record: &Record, actor: Actor, kind: EventKind, now: Timestamp) -> Vec<Event> {
         let mut events = self.meet(record);
         let Some(mut open) = self.open.remove(&record.id) else { return events };
         events.extend(self.open_journal(&mut open));
-        if matches!(actor, Actor::Observed) && !open.is_observer() {
-            events.extend(open.read_new());
-        } else {
-            let mut event =
-                Event { seq: 0, at: now, agent: record.name.clone(), agent_id: record.id.to_string(), actor, kind };
-            let written = open.journal.as_mut().map(|journal| journal.append(&mut event));
-            events.extend(open.read_new());
-            if !matches!(written, Some(Ok(()))) {
-                // No place on disk: the event is shown while we run, and is gone after.
-                event.seq = open.seq + 1;
+        // Before anything is appended, which would let the oldest of many go.
+        events.extend(open.read_new());
+        if !matches!(actor, Actor::Observed) || open.is_observer() {
+            let event = |actor, kind| {
+                let (agent, agent_id) = (record.name.clone(), record.id.to_string());
+                Event { seq: 0, at: now, agent, agent_id, actor, kind }
+            };
+            if open.missing > 0 {
+                let resumed = EventKind::JournalResumed { missing: open.missing };
+                if open.append(event(Actor::Observed, resumed), &mut events).is_ok() {
+                    open.missing = 0;
+                }
             }
-            open.seq = open.seq.max(event.seq);
-            events.push(event);
+            if let Err(refused) = open.append(event(actor, kind), &mut events) {
+                let (kept, error) = *refused;
+                let is_first = open.missing == 0;
+                events.push(open.keep(kept));
+                if is_first {
+                    tracing::warn!(agent = %record.name, %error, "its history is kept in memory only");
+                    let failed = EventKind::JournalFailed { error: error.to_string() };
+                    events.push(open.keep(event(Actor::Observed, failed)));
+                }
+            }
         }
         self.open.insert(record.id.clone(), open);
         events
@@ -122,11 +137,7 @@ impl Journals {
 
     /// Whether we write down what is observed of that agent, and with it act on what waits for it.
     pub(super) fn is_observer(&mut self, id: &AgentId) -> bool {
-        let Some(mut open) = self.open.remove(id) else { return false };
-        self.open_journal(&mut open);
-        let is_observer = open.journal.is_some() && open.is_observer();
-        self.open.insert(id.clone(), open);
-        is_observer
+        self.open.get_mut(id).is_some_and(|open| open.journal.is_ok() && open.is_observer() && open.observer.is_some())
     }
 
     /// Watches the queue of the session with that root, if there is one.
@@ -139,20 +150,20 @@ impl Journals {
 
     /// Opens a journal that is not open yet: everything in it is new then.
     fn open_journal(&self, open: &mut Open) -> Vec<Event> {
-        if open.journal.is_some() {
+        if open.journal.is_ok() {
             return Vec::new();
         }
         let dir = our_directory(&open.root);
         match Journal::open(&dir) {
             Ok(journal) => {
                 let events = journal.load_tail(TAIL_BYTES).unwrap_or_default();
-                open.seq = events.last().map_or(0, |event| event.seq);
-                open.journal = Some(Box::new(journal));
+                open.seq = events.last().map_or(0, |event| event.seq).max(open.seq);
+                open.journal = Ok(Box::new(journal));
                 self.watch(dir.into());
                 events
             }
             Err(error) => {
-                tracing::debug!(%error, "history is kept in memory only");
+                open.journal = Err(Some(error));
                 Vec::new()
             }
         }
@@ -168,16 +179,63 @@ impl Journals {
 }
 
 impl Open {
+    /// Whether it is for us to write down what is observed. Where the lock cannot be had at
+    /// all it is, because otherwise nobody would show it.
     fn is_observer(&mut self) -> bool {
-        if self.observer.is_none() && self.journal.is_some() {
-            self.observer = FileLock::acquire(&our_directory(&self.root).join(OBSERVER_LOCK), Duration::ZERO).ok();
+        if self.observer.is_none() && self.journal.is_ok() {
+            match FileLock::acquire(&our_directory(&self.root).join(OBSERVER_LOCK), Duration::ZERO) {
+                Ok(lock) => self.observer = Some(lock),
+                Err(error) if error.kind() == Kind::TimedOut => return false,
+                Err(error) => tracing::debug!(%error, "not known whether another troop observes"),
+            }
         }
-        self.observer.is_some() || self.journal.is_none()
+        true
+    }
+
+    /// Appends an event, and gives it with what others have appended, in order; or gives it back
+    /// with the reason why it cannot be.
+    fn append(&mut self, mut event: Event, events: &mut Vec<Event>) -> Result<(), Box<(Event, Error)>> {
+        let journal = match &mut self.journal {
+            Ok(journal) => journal,
+            Err(error) => {
+                let unknown = || Error::new(Kind::Unavailable, "its journal is not open");
+                let error = error.clone().unwrap_or_else(unknown);
+                return Err(Box::new((event, error)));
+            }
+        };
+        // Above those that were given while the disk took none.
+        event.seq = self.seq.saturating_add(1);
+        let appended = journal.append(&mut event);
+        let mut new = self.read_new();
+        let result = match appended {
+            Ok(()) => {
+                self.seq = self.seq.max(event.seq);
+                new.insert(new.partition_point(|other| other.seq < event.seq), event);
+                Ok(())
+            }
+            Err(error) => Err(Box::new((event, error))),
+        };
+        events.append(&mut new);
+        result
+    }
+
+    /// Numbers an event that is in memory only: it is shown while we run, and is gone after.
+    fn keep(&mut self, mut event: Event) -> Event {
+        self.seq = self.seq.saturating_add(1);
+        self.missing += 1;
+        event.seq = self.seq;
+        event
     }
 
     fn read_new(&mut self) -> Vec<Event> {
-        let events = self.journal.as_mut().and_then(|journal| journal.read_new().ok()).unwrap_or_default();
-        self.seq = events.last().map_or(self.seq, |event| event.seq.max(self.seq));
+        let mut events = Vec::new();
+        while let Ok(journal) = &mut self.journal
+            && let Ok(new) = journal.read_new()
+            && !new.is_empty()
+        {
+            events.extend(new);
+        }
+        self.seq = events.last().map_or(self.seq, |event: &Event| event.seq.max(self.seq));
         events
     }
 }

@@ -21,6 +21,7 @@ impl World {
         let names = dir_names(self, now);
         let mut snapshot = Snapshot {
             tools: self.tool_files.clone(),
+            history: self.chronicle.history.clone(),
             refusal: self.refusal.clone(),
             oddities: self.oddities,
             settled: self.settled,

@@ -1,9 +1,11 @@
 //! Everything known, and how facts change it.
 
+use super::chronicle::Chronicle;
 use super::turns::{Accepted, Progress, TurnLog};
 use super::{compose, on_screen};
+use crate::model::history::{History, Lines, MAX_PART_BYTES, json_line};
 use crate::model::live::{Identity, Status};
-use crate::model::snapshot::{History, Oddities};
+use crate::model::snapshot::Oddities;
 use crate::model::{
     Actor, AgentId, AgentView, Event, EventKind, Manifest, Queued, Record, Screen, Stage, Terminal, Turn,
 };
@@ -135,6 +137,7 @@ pub struct World {
     pub allows_approvals: bool,
     /// What the tree shows of the tools; they stay as they are while the world lasts.
     pub(super) tool_files: Arc<[(Arc<str>, Arc<str>)]>,
+    pub(super) chronicle: Chronicle,
     pub(super) refusal: Arc<str>,
     pub(super) oddities: Oddities,
     pub(super) settled: bool,
@@ -153,6 +156,7 @@ impl World {
             default_tool,
             default_cwd,
             allows_approvals: false,
+            chronicle: Chronicle::new(),
             refusal: Arc::default(),
             oddities: Oddities::default(),
             settled: false,
@@ -173,12 +177,15 @@ impl World {
             Fact::Oddities(oddities) => {
                 self.dirty |= self.oddities != oddities;
                 self.oddities = oddities;
+                // They are counted when everything has been read.
+                self.dirty |= self.chronicle.settle();
             }
             Fact::Settled => {
                 self.dirty |= !self.settled;
                 self.settled = true;
             }
             Fact::Journal(id, events) => {
+                self.show(&id, &events);
                 if !events.is_empty() {
                     return self.with(&id, now, |agent| agent.read_journal(&events, now));
                 }
@@ -242,6 +249,15 @@ impl World {
             .filter(|agent| agent.record.lifecycle.state.is_live())
             .filter_map(|agent| agent.tracker.deadline())
             .min()
+    }
+
+    /// Shows events in their agent's history and in that of all agents.
+    fn show(&mut self, id: &AgentId, events: &[Event]) {
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        for (event, lines) in events.iter().filter_map(|event| Some((event, Lines::of(event)?))) {
+            agent.history.push(&lines);
+            self.chronicle.push(&agent.record.manifest_path, event, &lines);
+        }
     }
 
     fn take_record(
@@ -339,6 +355,12 @@ impl World {
     }
 }
 
+fn show_receipt(receipts: &mut History, receipt: &impl serde::Serialize) {
+    if let Some(line) = json_line(receipt) {
+        receipts.push_json(&line, MAX_PART_BYTES);
+    }
+}
+
 /// What another process has done with a prompt, as far as the journal says.
 enum Elsewhere {
     Accepted(Timestamp),
@@ -351,7 +373,6 @@ impl Agent {
     fn read_journal(&mut self, events: &[Event], now: Timestamp) {
         let mut elsewhere = None;
         for event in events {
-            self.history.push(event);
             self.turns.apply(event);
             match &event.kind {
                 EventKind::Prompt { text, .. } => {
@@ -359,11 +380,13 @@ impl Agent {
                     elsewhere = Some(Elsewhere::Accepted(event.at));
                 }
                 EventKind::Receipt(receipt) => {
-                    self.receipts.push_line(receipt);
+                    show_receipt(&mut self.receipts, receipt);
                     let confirmed = receipt.stage == Stage::Confirmed;
                     elsewhere = Some(if confirmed { Elsewhere::Confirmed } else { Elsewhere::Over });
                 }
-                EventKind::Interrupted(pressed) | EventKind::Answered(pressed) => self.receipts.push_line(pressed),
+                EventKind::Interrupted(pressed) | EventKind::Answered(pressed) => {
+                    show_receipt(&mut self.receipts, pressed);
+                }
                 EventKind::TurnEnded { .. } => elsewhere = Some(Elsewhere::Over),
                 _ => {}
             }

@@ -141,6 +141,11 @@ impl Handles {
         self.open.lock().get(&number.0).cloned()
     }
 
+    /// Some handle on that node. Goes through all that is open: for what is seldom asked.
+    pub(super) fn find(&self, node: Node) -> Option<Arc<Handle>> {
+        self.open.lock().values().find(|handle| handle.node == node && handle.content.is_some()).cloned()
+    }
+
     pub(super) fn remove(&self, number: FileHandle) -> Option<Arc<Handle>> {
         self.open.lock().remove(&number.0)
     }

@@ -20,7 +20,7 @@ use fuser::{
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Where cookies of a listing begin: `.` and `..` take the two before.
 const FIRST_COOKIE: u64 = 2;
@@ -51,7 +51,10 @@ impl Filesystem for TreeFs {
         tracing::trace!(op = "getattr");
         match self.stat.find(&self.stat.port.snapshot(), ino) {
             Ok((node, attr)) => reply.attr(&attr_ttl(node), &attr),
-            Err(error) => reply.error(error),
+            Err(error) => match self.open_attr(ino) {
+                Some(attr) => reply.attr(&Duration::ZERO, &attr),
+                None => reply.error(error),
+            },
         }
     }
 
@@ -331,10 +334,11 @@ impl Filesystem for TreeFs {
     fn opendir(&self, _request: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         tracing::trace!(op = "opendir");
         let Some(node) = Node::from_ino(ino.0) else { return reply.error(Errno::ENOENT) };
-        // What an agent's directory lists never changes, so the kernel may list it by itself.
-        let flags = match node {
-            Node::Agent(_) => FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE,
-            _ => FopenFlags::empty(),
+        // The kernel may list by itself what does not change.
+        let flags = if tree::is_constant(&self.stat.port.snapshot(), node) {
+            FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE
+        } else {
+            FopenFlags::empty()
         };
         match self.new_handle(Handle::dir(node)) {
             Ok(fh) => reply.opened(fh, flags),
@@ -418,7 +422,8 @@ impl TreeFs {
 }
 
 fn actor(request: &Request) -> Actor {
-    Actor::Mount { uid: request.uid(), pid: process::thread_group(request.pid()).unwrap_or(0) }
+    let pid = process::thread_group(request.pid()).unwrap_or(0);
+    Actor::Mount { uid: request.uid(), pid, program: process::name(pid) }
 }
 
 /// The rows of a listing after `offset`: cookie, inode, name.

@@ -86,6 +86,7 @@ pub(super) fn attr_ttl(node: Node) -> Duration {
     match node {
         Node::AgentFile(..)
         | Node::RootFile(_)
+        | Node::Log(..)
         | Node::Turn(..)
         | Node::TurnFile(..)
         | Node::LastTurn(_)

@@ -7,11 +7,12 @@ use super::handle::{Handle, Handles, Writer};
 use super::stat::Stat;
 use crate::command::{Command, MAX_CONTROL_BYTES, check_queue_name};
 use crate::error::{Error, Kind, Result};
+use crate::model::history::Part;
 use crate::model::{Actor, Snapshot};
 use crate::port::{Port, Until};
 use crate::tree::table::AgentFile;
-use crate::tree::{self, Content, Entry, Node, NodeKind, Written};
-use fuser::{Errno, FileHandle, FopenFlags, LockOwner, OpenAccMode, OpenFlags};
+use crate::tree::{self, ALL_AGENTS, Content, Entry, Node, NodeKind, Written};
+use fuser::{Errno, FileAttr, FileHandle, FopenFlags, INodeNo, LockOwner, OpenAccMode, OpenFlags};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -76,29 +77,38 @@ impl TreeFs {
         let content = handle.content.as_ref().ok_or(Errno::EBADF)?;
         let (offset, size) = (usize::try_from(offset).map_err(|_| Errno::EINVAL)?, size as usize);
         let again = handle.was_read.swap(true, Ordering::Relaxed);
-        // Only a text that grows, and a fresh read from the beginning, ask what there is now.
-        let growing = matches!(content, Content::Growing(..));
-        if let Node::AgentFile(slot, _) = handle.node
-            && (growing || (again && offset == 0))
+        // Only a fresh read from the beginning asks whether the agent is still there.
+        if again
+            && offset == 0
+            && let Node::AgentFile(slot, _) | Node::Log(slot @ 1.., ..) = handle.node
+            && self.stat.port.snapshot().by_slot(slot).is_none()
         {
-            let snapshot = self.stat.port.snapshot();
-            match (snapshot.by_slot(slot), content) {
-                (None, _) if again && offset == 0 => return Err(Errno::ESRCH),
-                (Some(_), Content::Growing(..)) => {
-                    if let Some(Content::Growing(history, format)) = tree::content(&snapshot, handle.node) {
-                        return Ok(history.read(format, offset, size).into());
-                    }
-                }
-                _ => {}
-            }
+            return Err(Errno::ESRCH);
         }
         Ok(match content {
-            Content::Growing(history, format) => history.read(*format, offset, size).into(),
+            Content::Growing(part, format) => self.grown(handle.node, part).read(*format, offset, size).into(),
             Content::Fixed(bytes) => {
                 let start = offset.min(bytes.len());
                 bytes[start..start.saturating_add(size).min(bytes.len())].into()
             }
         })
+    }
+
+    /// A growing text as everybody sees it now, or whole when it grows no more.
+    fn grown(&self, node: Node, part: &Part) -> Part {
+        match tree::content(&self.stat.port.snapshot(), node) {
+            Some(Content::Growing(now, _)) => now,
+            _ => part.to_its_end(),
+        }
+    }
+
+    /// What `stat` says of a node that no name leads to any more and that is still open: a
+    /// part of a growing file keeps its size.
+    pub(super) fn open_attr(&self, ino: INodeNo) -> Option<FileAttr> {
+        let node = Node::from_ino(ino.0).filter(|node| matches!(node, Node::Log(..)))?;
+        let handle = self.handles.find(node)?;
+        let attributes = tree::attributes_of_open(&self.stat.port.snapshot(), node, handle.content.as_ref()?)?;
+        Some(self.stat.attr(node, &attributes))
     }
 
     /// Adds written bytes, and gives the command they complete.
@@ -179,19 +189,17 @@ impl TreeFs {
     /// before the caller learns the errno.
     pub(super) fn refuse(&self, node: Node, error: Error, actor: Actor, answer: impl FnOnce(Errno) + Send + 'static) {
         let snapshot = self.stat.port.snapshot();
-        let (agent, what) = match node {
-            Node::AgentFile(slot, file) => (snapshot.by_slot(slot).map(|(_, agent)| agent.id.clone()), file.row().name),
-            Node::Queued(slot, _) => {
-                (snapshot.by_slot(slot).map(|(_, agent)| agent.id.clone()), AgentFile::Queue.row().name)
+        let agent = match node {
+            Node::AgentFile(slot, _) | Node::Log(slot @ 1.., ..) | Node::Queued(slot, _) => {
+                snapshot.by_slot(slot).map(|(_, agent)| agent.id.clone())
             }
-            Node::RootFile(file) => (None, file.row().name),
-            _ => (None, "write"),
+            _ => None,
         };
         let number = errno(error.kind());
-        if agent.is_none() && !matches!(node, Node::RootFile(_)) {
+        if agent.is_none() && !matches!(node, Node::RootFile(_) | Node::Log(ALL_AGENTS, ..)) {
             return answer(number);
         }
-        let command = Command::Refused { agent, what: what.to_owned(), error };
+        let command = Command::Refused { agent, what: tree::name(node).to_owned(), error };
         self.stat.port.submit(command, actor, Until::Accepted, Box::new(move |_| answer(number)));
     }
 

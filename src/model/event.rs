@@ -16,6 +16,9 @@ pub enum Actor {
         uid: u32,
         /// The process that made the call; 0 when it cannot be seen.
         pid: u32,
+        /// What that process called itself when it did, at most 15 bytes (proc_pid_comm(5)).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<String>,
     },
     /// Somebody using the command line.
     Cli {
@@ -148,6 +151,16 @@ pub enum EventKind {
     },
     /// The record was retired.
     Retired,
+    /// The journal took no event: this one, the one before and those to come are in memory only.
+    JournalFailed {
+        /// The sentence.
+        error: String,
+    },
+    /// The journal takes events again. What happened in between is not in it.
+    JournalResumed {
+        /// How many events are missing there.
+        missing: u64,
+    },
     /// A write was refused.
     Refused {
         /// What was attempted.
@@ -163,7 +176,8 @@ impl Event {
     pub fn to_text(&self) -> String {
         let at = self.at.strftime("%Y-%m-%d %H:%M:%S");
         let who = match &self.actor {
-            Actor::Mount { uid, pid } => format!("mount uid={uid} pid={pid}"),
+            Actor::Mount { uid, pid, program: None } => format!("mount uid={uid} pid={pid}"),
+            Actor::Mount { uid, pid, program: Some(program) } => format!("mount uid={uid} pid={pid} ({program})"),
             Actor::Cli { uid, pid } => format!("cli uid={uid} pid={pid}"),
             Actor::Queue { name } => format!("queue {name}"),
             Actor::Observed => "observed".to_owned(),
@@ -195,6 +209,12 @@ impl Event {
             EventKind::Resized { cols, rows } => format!("resized to {cols}x{rows}"),
             EventKind::Stopped { reason } => format!("stopped ({reason})"),
             EventKind::Retired => "retired".to_owned(),
+            EventKind::JournalFailed { error } => {
+                format!("this history is not written to disk until that works again: {error}")
+            }
+            EventKind::JournalResumed { missing } => {
+                format!("this history is written to disk again, where {missing} events are missing")
+            }
             EventKind::Refused { what, error } => format!("refused {what}: {error}"),
         };
         format!("{at}Z  {who}  {what}")

@@ -3,6 +3,7 @@
 
 pub mod event;
 pub mod evidence;
+pub mod history;
 pub mod live;
 pub mod name;
 pub mod pane;
@@ -15,6 +16,7 @@ pub mod turn;
 
 pub use event::{Actor, Event, EventKind};
 pub use evidence::{Choice, Clue, Evidence, Question};
+pub use history::{History, HistoryFormat};
 pub use live::{LiveState, Status};
 pub use name::{AgentId, AgentName};
 pub use pane::{Look, Pane, PaneId, Process, Programs, Terminal};

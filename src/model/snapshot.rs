@@ -1,7 +1,7 @@
 //! What the daemon publishes and every reader sees: all agents at one moment.
 
-use super::event::Event;
 use super::evidence::{Evidence, Question};
+use super::history::History;
 use super::live::{LiveState, Status, Tristate};
 use super::name::AgentId;
 use super::record::Backend;
@@ -9,14 +9,10 @@ use super::screen::Screen;
 use super::turn::Turn;
 use crate::error::{Error, Kind, Result};
 use jiff::Timestamp;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-
-/// The most bytes of history kept in memory for one agent and one format.
-/// What is older stays in the session root's journal.
-pub const MAX_HISTORY_BYTES: usize = 4 << 20;
 
 /// All agents at one moment. Cheap to clone; never changes.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +27,8 @@ pub struct Snapshot {
     pub tools: Arc<[(Arc<str>, Arc<str>)]>,
     /// The agent of each slot, and where it is listed.
     pub slots: BTreeMap<u32, (Listing, Arc<AgentView>)>,
+    /// What happened to all agents, in the order it became known.
+    pub history: History,
     /// The sentence behind the last refused verb for the whole troop.
     pub refusal: Arc<str>,
     /// Entries of the registry that are not local agents, and what is wrong with
@@ -250,86 +248,6 @@ impl AgentView {
             Kind::Busy,
             format!("{} is {}; stop it first (echo stop > control)", self.dir_name, self.status()),
         ))
-    }
-}
-
-/// An append-only pair of texts: events as JSON lines and as prose. Clones share
-/// the bytes and differ only in how far they see, so a snapshot costs no copy.
-#[derive(Debug, Clone, Default)]
-pub struct History {
-    /// None until something has happened.
-    shared: Option<Arc<RwLock<Texts>>>,
-    json_len: usize,
-    text_len: usize,
-}
-
-#[derive(Debug, Default)]
-struct Texts {
-    json: Vec<u8>,
-    text: Vec<u8>,
-}
-
-/// Which of the two texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HistoryFormat {
-    /// One JSON object a line.
-    Json,
-    /// Prose.
-    Text,
-}
-
-impl History {
-    /// Adds an event. Once [`MAX_HISTORY_BYTES`] are reached nothing more is
-    /// added; the journal on disk has it.
-    pub fn push(&mut self, event: &Event) {
-        if let Ok(json) = serde_json::to_string(event) {
-            self.push_texts(json, printable(&event.to_text()));
-        }
-    }
-
-    /// Adds one value as a line of JSON, and nothing to the prose.
-    pub fn push_line(&mut self, value: &impl serde::Serialize) {
-        if let Ok(json) = serde_json::to_string(value) {
-            self.push_texts(json, String::new());
-        }
-    }
-
-    fn push_texts(&mut self, mut json: String, text: String) {
-        json.push('\n');
-        let mut texts = self.shared.get_or_insert_default().write();
-        if texts.json.len() + json.len() > MAX_HISTORY_BYTES || texts.text.len() + text.len() > MAX_HISTORY_BYTES {
-            return;
-        }
-        texts.json.extend_from_slice(json.as_bytes());
-        texts.text.extend_from_slice(text.as_bytes());
-        self.json_len = texts.json.len();
-        self.text_len = texts.text.len();
-    }
-
-    /// Bytes of one format that this clone sees.
-    pub fn len(&self, format: HistoryFormat) -> usize {
-        match format {
-            HistoryFormat::Json => self.json_len,
-            HistoryFormat::Text => self.text_len,
-        }
-    }
-
-    /// Whether nothing has happened yet.
-    pub fn is_empty(&self) -> bool {
-        self.json_len == 0
-    }
-
-    /// Up to `size` bytes from `offset`, and never past what this clone sees.
-    pub fn read(&self, format: HistoryFormat, offset: usize, size: usize) -> Vec<u8> {
-        let Some(shared) = &self.shared else { return Vec::new() };
-        let texts = shared.read();
-        let (bytes, len) = match format {
-            HistoryFormat::Json => (&texts.json, self.json_len),
-            HistoryFormat::Text => (&texts.text, self.text_len),
-        };
-        let start = offset.min(len);
-        let end = start.saturating_add(size).min(len);
-        bytes[start..end].to_vec()
     }
 }
 

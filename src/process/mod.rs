@@ -10,4 +10,4 @@ mod walk;
 
 pub use ended::ended;
 pub use environ::variable;
-pub use walk::{MAX_ARGV_BYTES, MAX_PROCESSES, programs, start_time, thread_group, was_signalled};
+pub use walk::{MAX_ARGV_BYTES, MAX_PROCESSES, name, programs, start_time, thread_group, was_signalled};

@@ -43,6 +43,13 @@ pub fn thread_group(thread: u32) -> Option<u32> {
     String::from_utf8_lossy(&status).lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
 }
 
+/// What a process calls itself, without control characters; `None` when it cannot be seen. Any
+/// process may take any name (prctl(2)).
+pub fn name(pid: u32) -> Option<String> {
+    let comm = read(Path::new(&format!("/proc/{pid}/comm")), MAX_STAT_BYTES)?;
+    Some(String::from_utf8_lossy(&comm).chars().filter(|c| !c.is_control()).collect())
+}
+
 fn programs_under(proc: &Path, root: i32) -> Option<Programs> {
     let first = stat(proc, root).filter(|stat| !stat.has_ended())?;
     let terminal_group = first.terminal_group;
@@ -194,6 +201,7 @@ mod tests {
         };
         let (thread, seen) = std::thread::spawn(in_a_thread).join().unwrap();
         assert_ne!(thread, process);
+        assert_eq!((name(process).is_some_and(|name| !name.contains('\n')), name(0)), (true, None));
         assert_eq!((seen, thread_group(process), thread_group(0)), (Some(process), Some(process), None));
     }
 

@@ -7,6 +7,9 @@ use super::scan::{Entry, LIVE_AGENTS};
 use crate::error::Kind;
 use crate::model::LifecycleState;
 use jiff::{SignedDuration, Timestamp};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// How old a temporary file is before it counts as forgotten; a write takes milliseconds.
@@ -20,6 +23,7 @@ pub fn check(registry: &Registry, now: Timestamp) -> Vec<Finding> {
         findings.extend(check_lease(entry, now));
         findings.extend(check_manifest(entry));
     }
+    findings.extend(full_disks(&scan.entries));
     let roots = registry.roots();
     findings.extend(stale_files(&roots.registry.join(LIVE_AGENTS), now));
     if let Some(legacy) = &roots.legacy_registry {
@@ -64,6 +68,31 @@ fn check_manifest(entry: &Entry) -> Vec<Finding> {
         }
         Err(error) => vec![Finding::new(Severity::Error, path, error.sentence())],
     }
+}
+
+/// Disks that take no more of the history of live agents, each where the first of them is.
+fn full_disks(entries: &[Entry]) -> Vec<Finding> {
+    let mut seen = BTreeSet::new();
+    let live = entries.iter().filter(|entry| entry.record.lifecycle.state.is_live());
+    live.filter_map(|entry| entry.record.session_root.as_deref().or_else(|| entry.record.manifest_path.parent()))
+        .filter(|root| std::fs::metadata(root).is_ok_and(|about| seen.insert(about.dev())))
+        .filter_map(|root| {
+            let disk = statvfs(root).ok()?;
+            let what = if disk.flags().contains(FsFlags::ST_RDONLY) {
+                "can only be read"
+            } else if disk.blocks() > 0 && disk.blocks_available() == 0 {
+                "is full"
+            } else if disk.files() > 0 && disk.files_available() == 0 {
+                "takes no more files"
+            } else {
+                return None;
+            };
+            let sentence = format!(
+                "the disk {what}; agents there go on, but their history is in memory only, and none can be launched"
+            );
+            Some(Finding::new(Severity::Warning, root, sentence))
+        })
+        .collect()
 }
 
 /// What a killed writer left beside a record.

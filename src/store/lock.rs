@@ -6,6 +6,7 @@ use crate::error::{Error, Kind, Result};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,20 +27,25 @@ pub struct FileLock {
 }
 
 impl FileLock {
-    /// Takes the lock on the file `path`, making it (0600) when it is missing.
-    /// [`Kind::TimedOut`] after `limit`.
+    /// Takes the lock on the file `path`, making it (0600) when it is missing; one that is
+    /// there is taken also where the disk can only be read. [`Kind::TimedOut`] after `limit`.
     pub fn acquire(path: &Path, limit: Duration) -> Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-            .open(path)
+        let file = open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600))
+            .or_else(|error| open(path, OpenOptions::new().read(true)).map_err(|_| error))
             .map_err(|error| Error::io(format_args!("cannot open the lock file {}", path.display()), &error))?;
         Ok(Self { _held: lock(file, path, limit)? })
     }
+
+    /// Takes the lock on the directory `dir`. [`Kind::TimedOut`] after `limit`.
+    fn directory(dir: &Path, limit: Duration) -> Result<Self> {
+        let file = File::open(dir)
+            .map_err(|error| Error::io(format_args!("cannot open the directory {}", dir.display()), &error))?;
+        Ok(Self { _held: lock(file, dir, limit)? })
+    }
+}
+
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path)
 }
 
 /// Takes an exclusive flock on an open file, or gives up after `limit`.
@@ -71,10 +77,18 @@ pub struct AgentLock {
 
 impl AgentLock {
     /// Takes `<session root>/troop/lock`, making our directory there (0700) when it
-    /// is missing. [`Kind::TimedOut`] after `limit`.
+    /// is missing. A disk that is full has room for neither: then the session root
+    /// itself is locked. [`Kind::TimedOut`] after `limit`.
     pub fn acquire(session_root: &Path, limit: Duration) -> Result<Self> {
-        make_private(&our_directory(session_root))?;
-        Ok(Self { _held: FileLock::acquire(&our_directory(session_root).join("lock"), limit)? })
+        let dir = our_directory(session_root);
+        let made = if dir.is_dir() { Ok(()) } else { make_private(&dir) };
+        let held = made.and_then(|()| FileLock::acquire(&dir.join("lock"), limit));
+        let held = match held {
+            Err(error) if error.kind() != Kind::TimedOut => FileLock::directory(session_root, limit)
+                .map_err(|again| if again.kind() == Kind::TimedOut { again } else { error })?,
+            held => held?,
+        };
+        Ok(Self { _held: held })
     }
 }
 

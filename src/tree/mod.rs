@@ -3,6 +3,7 @@
 //! command; pure. One table ([`table`]) says what there is: lookup, listings, the
 //! mounted README and the documentation come from its rows.
 
+mod log;
 mod node;
 mod readme;
 mod render;
@@ -10,9 +11,10 @@ pub mod table;
 mod turns;
 mod write;
 
+pub use log::{ALL_AGENTS, Log};
 pub use node::Node;
 pub use render::{Content, content};
-pub use write::{Written, change_queue, may_write, queued as queue_command, written};
+pub use write::{Written, change_queue, may_write, name, queued as queue_command, written};
 
 use crate::model::{AgentView, Listing, Queued, Snapshot, Status};
 use jiff::Timestamp;
@@ -56,7 +58,7 @@ pub struct Entry {
 /// The child `name` of directory `parent`, if there is one now.
 pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
     match parent {
-        Node::Root => ROOT.iter().find(|row| row.name == name).map(|row| row.file.node()),
+        Node::Root => ROOT.iter().find(|row| row.name == name).and_then(|row| row.file.node(snapshot)),
         Node::Agents => snapshot.agents.get(name).map(|agent| Node::Agent(agent.slot)),
         Node::Stopped => snapshot.stopped.get(name).map(|agent| Node::Agent(agent.slot)),
         Node::ById => {
@@ -76,8 +78,8 @@ pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
             snapshot.tools.iter().find(|(known, _)| known.as_ref() == tool).map(|(known, _)| Node::tool_file(known))
         }
         Node::Agent(slot) => {
-            snapshot.by_slot(slot)?;
-            AGENT.iter().find(|row| row.name == name).map(|row| Node::AgentFile(slot, row.file))
+            let (_, agent) = snapshot.by_slot(slot)?;
+            AGENT.iter().find(|row| row.name == name).and_then(|row| log::agent_node(agent, row.file))
         }
         Node::AgentFile(slot, AgentFile::Turns) => turns::lookup(snapshot, slot, name),
         Node::AgentFile(slot, AgentFile::Queue) => {
@@ -100,7 +102,10 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
         snapshot.listing(listing).iter().map(move |(name, agent)| Entry { name: name.clone(), node: node(agent.slot) })
     };
     Some(match dir {
-        Node::Root => ROOT.iter().map(|row| entry(row.name, row.file.node())).collect(),
+        Node::Root => {
+            let rows = ROOT.iter().filter_map(|row| Some(entry(row.name, row.file.node(snapshot)?)));
+            rows.collect()
+        }
         Node::Agents => agents(Listing::Live, Node::Agent).collect(),
         Node::Stopped => agents(Listing::Stopped, Node::Agent).collect(),
         Node::ById => snapshot
@@ -132,8 +137,8 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
             snapshot.tools.iter().map(|(name, _)| entry(&format!("{name}.toml"), Node::tool_file(name))).collect()
         }
         Node::Agent(slot) => {
-            snapshot.by_slot(slot)?;
-            AGENT.iter().map(|row| entry(row.name, Node::AgentFile(slot, row.file))).collect()
+            let (_, agent) = snapshot.by_slot(slot)?;
+            AGENT.iter().filter_map(|row| Some(entry(row.name, log::agent_node(agent, row.file)?))).collect()
         }
         Node::AgentFile(slot, AgentFile::Turns) => turns::entries(snapshot, slot)?,
         Node::AgentFile(slot, AgentFile::Queue) => {
@@ -182,6 +187,7 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
             let size = content(snapshot, node)?.len() as u64;
             Some(Attributes { kind: NodeKind::File, mode, size, mtime: None })
         }
+        Node::Log(slot, ..) => Some(log::attributes(snapshot, slot, &content(snapshot, node)?)),
         Node::AgentFile(slot, file) => {
             let (_, agent) = snapshot.by_slot(slot)?;
             let mtime = Some(if file == AgentFile::Status { agent.state.status_since } else { agent.changed_at });
@@ -199,6 +205,16 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
 fn link_attributes(snapshot: &Snapshot, node: Node, mtime: Option<Timestamp>) -> Option<Attributes> {
     let size = target(snapshot, node)?.as_os_str().len() as u64;
     Some(Attributes { kind: NodeKind::Link, mode: 0o777, size, mtime })
+}
+
+/// The same of an open part of a growing file that no name leads to any more.
+pub fn attributes_of_open(snapshot: &Snapshot, node: Node, content: &Content) -> Option<Attributes> {
+    match (node, content) {
+        (Node::Log(slot, ..), Content::Growing(part, format)) => {
+            Some(log::attributes(snapshot, slot, &Content::Growing(part.to_its_end(), *format)))
+        }
+        _ => None,
+    }
 }
 
 /// Where the symbolic link `node` points, or none when it is not one or is gone.
@@ -241,7 +257,7 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
 /// The kind of `node`, which never changes.
 pub fn kind(node: Node) -> NodeKind {
     match node {
-        Node::RootFile(_) | Node::ToolFile(_) | Node::TurnFile(..) | Node::Queued(..) => NodeKind::File,
+        Node::RootFile(_) | Node::ToolFile(_) | Node::TurnFile(..) | Node::Queued(..) | Node::Log(..) => NodeKind::File,
         Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) | Node::LastTurn(_) => NodeKind::Link,
         Node::AgentFile(_, file) => match file.row().form {
             Form::Link => NodeKind::Link,
@@ -271,16 +287,25 @@ fn is_dir_name(name: &str) -> bool {
         && !name.contains(|c: char| c == '/' || c.is_control())
 }
 
+/// Whether what directory `dir` lists stays as it is while the directory is there.
+pub fn is_constant(snapshot: &Snapshot, dir: Node) -> bool {
+    match dir {
+        Node::Agent(slot) => snapshot.by_slot(slot).is_some_and(|(_, agent)| log::is_constant(agent)),
+        _ => false,
+    }
+}
+
 impl RootFile {
-    fn node(self) -> Node {
-        match self {
+    fn node(self, snapshot: &Snapshot) -> Option<Node> {
+        Some(match self {
             Self::Agents => Node::Agents,
             Self::Stopped => Node::Stopped,
             Self::ById => Node::ById,
             Self::ByStatus => Node::ByStatus,
             Self::ByTool => Node::ByTool,
             Self::Tools => Node::Tools,
+            Self::HistoryJsonl | Self::HistoryJsonlBefore => return log::root_node(snapshot, self),
             Self::Readme | Self::Control | Self::Index => Node::RootFile(self),
-        }
+        })
     }
 }

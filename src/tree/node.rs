@@ -4,8 +4,10 @@
 //! ```text
 //! 63      56 55                      8 7       0
 //! [ class  ][ slot, or a name's hash  ][ which ]
+//!            [ part ][   slot   ]
 //! ```
 
+use super::log::Log;
 use super::table::{AgentFile, RootFile, TurnFile};
 use crate::model::Status;
 
@@ -46,6 +48,9 @@ pub enum Node {
     LastTurn(u32),
     /// A prompt in the queue, by its agent's slot and 24 bits of a hash of its name.
     Queued(u32, u32),
+    /// A part of a growing file, by its agent's slot (0 for all agents) and the part's number
+    /// modulo 2^16.
+    Log(u32, Log, u16),
     /// An agent's link in `by-id/`.
     IdLink(u32),
     /// An agent's link in `by-status/STATUS/`.
@@ -65,6 +70,7 @@ const LINK: u64 = 7;
 const TURN: u64 = 8;
 const TURN_FILE: u64 = 9;
 const QUEUED: u64 = 10;
+const LOG: u64 = 11;
 
 /// The middle of what belongs to a turn: the turn above the slot.
 fn with_turn(slot: u32, turn: u16) -> u64 {
@@ -118,6 +124,7 @@ impl Node {
                 pack(QUEUED, u64::from(hash >> 8) << 32 | u64::from(slot), u64::from(hash & 0xff))
             }
             Self::LastTurn(slot) => pack(LINK, slot.into(), 3),
+            Self::Log(slot, log, part) => pack(LOG, u64::from(part) << 32 | u64::from(slot), log as u64),
             Self::IdLink(slot) => pack(LINK, slot.into(), 0),
             Self::StatusLink(slot) => pack(LINK, slot.into(), 1),
             Self::ToolLink(slot) => pack(LINK, slot.into(), 2),
@@ -144,6 +151,7 @@ impl Node {
             (TOOL_FILE, 0) => Self::ToolFile(middle),
             (AGENT, 0) => Self::Agent(slot?),
             (AGENT_FILE, number) => Self::AgentFile(slot?, AgentFile::from_number(number)?),
+            (LOG, number) => Self::Log((middle & 0xffff_ffff) as u32, Log::from_number(number)?, (middle >> 32) as u16),
             (LINK, 0) => Self::IdLink(slot?),
             (LINK, 1) => Self::StatusLink(slot?),
             (LINK, 2) => Self::ToolLink(slot?),
@@ -179,9 +187,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn inodes_come_apart_again(slot in any::<u32>(), turn in any::<u16>(), file in 0..AGENT_ROWS.len(), tool in "[a-z-]{1,20}") {
+        fn inodes_come_apart_again(slot in any::<u32>(), part in any::<u16>(), file in 0..AGENT_ROWS.len(), tool in "[a-z-]{1,20}") {
             let nodes = [
-                Node::Turn(slot, turn), Node::TurnFile(slot, turn, TurnFile::Reply), Node::LastTurn(slot), Node::queued(slot, &tool),
+                Node::Turn(slot, part), Node::TurnFile(slot, part, TurnFile::Reply), Node::LastTurn(slot), Node::queued(slot, &tool),
+                Node::Log(slot, Log::HistoryJsonl, part), Node::Log(slot, Log::History, part), Node::Log(slot, Log::Delivery, part),
                 Node::Agent(slot), Node::AgentFile(slot, AGENT_ROWS[file].file), Node::IdLink(slot),
                 Node::StatusLink(slot), Node::ToolLink(slot), Node::tool_dir(&tool), Node::tool_file(&tool),
             ];

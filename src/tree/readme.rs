@@ -10,7 +10,7 @@ pub(super) fn readme() -> String {
          agent; writing one is how you talk to it.\n\n\
          \x20   ls agents; cat agents/alice/status; cat agents/alice/screen\n\
          \x20   echo 'count the files' > agents/alice/prompt || cat agents/alice/error\n\
-         \x20   tail -f agents/alice/history\n\
+         \x20   tail -F agents/alice/history\n\
          \x20   echo interrupt > agents/alice/control\n\
          \x20   grep -lx ready agents/*/status\n\
          \x20   mkdir agents/bob\n\n\
@@ -24,7 +24,7 @@ pub(super) fn readme() -> String {
          composer), ESRCH (gone or down), EINVAL (not a verb, not UTF-8, control characters),\n\
          EFBIG (over 1 MiB), EPERM (not a file one writes), EAGAIN (a queue is full) or ENXIO\n\
          (this kind of agent cannot do that); the sentence is in the agent's error file.\n\
-         Changes made by an agent raise no inotify events: tail -f works because it polls.\n",
+         Changes made by an agent raise no inotify events: tail -F works because it polls.\n",
     );
     text
 }
@@ -37,6 +37,6 @@ fn rows(text: &mut String, rows: impl Iterator<Item = (&'static str, Form, &'sta
             Form::Read => ("", "r "),
             Form::ReadWrite => ("", "rw"),
         };
-        let _ = writeln!(text, "    {:<14} {access} {doc}", format!("{name}{suffix}"));
+        let _ = writeln!(text, "    {:<15} {access} {doc}", format!("{name}{suffix}"));
     }
 }

@@ -1,12 +1,14 @@
 //! What reading a file shows.
 
+use super::log;
 use super::node::Node;
 use super::readme::readme;
 use super::table::{AgentFile, RootFile};
 use super::turns;
 use crate::command::{AGENT_VERBS, TROOP_VERBS, VerbDoc};
-use crate::model::snapshot::{History, HistoryFormat, printable};
-use crate::model::{AgentView, LiveState, Snapshot};
+use crate::model::history::Part;
+use crate::model::snapshot::printable;
+use crate::model::{AgentView, HistoryFormat, LiveState, Snapshot};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ pub enum Content {
     /// The same bytes for as long as it is open.
     Fixed(Arc<[u8]>),
     /// A text that only grows.
-    Growing(History, HistoryFormat),
+    Growing(Part, HistoryFormat),
 }
 
 impl Content {
@@ -29,7 +31,7 @@ impl Content {
     pub fn len(&self) -> usize {
         match self {
             Self::Fixed(bytes) => bytes.len(),
-            Self::Growing(history, format) => history.len(*format),
+            Self::Growing(part, format) => part.len(*format),
         }
     }
 
@@ -62,6 +64,7 @@ pub fn content(snapshot: &Snapshot, node: Node) -> Option<Content> {
             Some(fixed(super::queued(agent, node).map_or_else(String::new, |queued| line_or_nothing(&queued.text))))
         }
         Node::TurnFile(slot, turn, file) => turns::find(snapshot, slot, turn).map(|turn| turns::content(turn, file)),
+        Node::Log(slot, log, part) => log::content(snapshot, slot, log, part),
         Node::AgentFile(slot, file) => snapshot.by_slot(slot).and_then(|(_, agent)| agent_file(snapshot, agent, file)),
         _ => None,
     }
@@ -72,8 +75,6 @@ fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option
     Some(match file {
         AgentFile::Status => fixed(format!("{}\n", agent.status())),
         AgentFile::State => Content::Fixed(snapshot.last_rendered.of(&agent.state, || state_json(&agent.state))),
-        AgentFile::History => Content::Growing(agent.history.clone(), HistoryFormat::Text),
-        AgentFile::HistoryJsonl => Content::Growing(agent.history.clone(), HistoryFormat::Json),
         AgentFile::Screen => Content::Fixed(agent.screen.text.as_bytes().into()),
         AgentFile::ScreenAnsi => Content::Fixed(agent.screen.ansi.as_bytes().into()),
         AgentFile::Scrollback => fixed(format!("{}{}", agent.scrollback, agent.screen.text)),
@@ -81,7 +82,6 @@ fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option
         AgentFile::Reply => fixed(
             agent.turns.iter().rev().find(|turn| turn.has_ended()).map_or_else(String::new, |turn| turns::reply(turn)),
         ),
-        AgentFile::Delivery => Content::Growing(agent.receipts.clone(), HistoryFormat::Json),
         AgentFile::Question => fixed(agent.evidence.question()),
         AgentFile::Explain => fixed(printable(&agent.evidence.explain(&agent.state))),
         AgentFile::Prompt => fixed(line_or_nothing(&agent.prompt)),
@@ -93,7 +93,14 @@ fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option
         | AgentFile::Session
         | AgentFile::Cwd
         | AgentFile::Turns
-        | AgentFile::Queue => {
+        | AgentFile::Queue => return None,
+        // What grows has nodes of its own.
+        AgentFile::History
+        | AgentFile::HistoryJsonl
+        | AgentFile::HistoryBefore
+        | AgentFile::HistoryJsonlBefore
+        | AgentFile::Delivery
+        | AgentFile::DeliveryBefore => {
             return None;
         }
     })

@@ -72,6 +72,8 @@ table! {
         Readme "README" Read "how to use the mount";
         Control "control" ReadWrite "verbs for the whole troop; reading lists them";
         Index "index" Read "one line per agent, TAB-separated: name status tool since cwd";
+        HistoryJsonl "history.jsonl" Read "every agent's events in one file, one a line";
+        HistoryJsonlBefore "history.jsonl.1" Read "what it was before it was full; there from then on";
         Agents "agents" Dir "one directory per live agent; mkdir launches one";
         Stopped "stopped" Dir "agents that were stopped and can be relaunched; rmdir retires one";
         ById "by-id" Dir "the same agents by their registry id";
@@ -90,6 +92,8 @@ table! {
         State "state.json" Read "the full live state";
         History "history" Read "who did what and when, for people; append-only";
         HistoryJsonl "history.jsonl" Read "the same for programs, one event a line";
+        HistoryBefore "history.1" Read "what history was before it was full; there from then on";
+        HistoryJsonlBefore "history.jsonl.1" Read "the same for programs";
         Screen "screen" Read "the visible terminal as plain text";
         ScreenAnsi "screen.ansi" Read "the visible terminal with its colours";
         Scrollback "scrollback" Read "what has scrolled off the terminal, then what is visible";
@@ -100,6 +104,7 @@ table! {
         Control "control" ReadWrite "verbs; reading lists those legal now";
         Keys "keys" ReadWrite "raw keys for the terminal, one name a line; reading says which there are";
         Delivery "delivery.jsonl" Read "what became of each prompt, one receipt a line: confirmed, unconfirmed or refused";
+        DeliveryBefore "delivery.jsonl.1" Read "what delivery.jsonl was before it was full; there from then on";
         Queue "queue" Dir "prompts that wait until it is ready, in name order: create a file to add one, rm takes it out";
         Turns "turns" Dir "the last turns by number, each with turn.json, prompt and reply; last is a link to the last one";
         Error "error" Read "the sentence behind the last refused write";

@@ -43,6 +43,7 @@ pub fn may_write(snapshot: &Snapshot, node: Node) -> Result<Written> {
             }
             Ok(Written::Prompt)
         }
+        Node::Log(_, log, _) => Err(not_permitted(log.name())),
         _ => Err(not_permitted("that")),
     }
 }
@@ -90,6 +91,17 @@ pub fn written(snapshot: &Snapshot, node: Node, bytes: &[u8]) -> Result<Command>
             }
         }
         _ => Err(Error::new(Kind::NotPermitted, "that is not a file one writes")),
+    }
+}
+
+/// What a file is called where a write to it is refused.
+pub fn name(node: Node) -> &'static str {
+    match node {
+        Node::AgentFile(_, file) => file.row().name,
+        Node::RootFile(file) => file.row().name,
+        Node::Log(_, log, _) => log.name(),
+        Node::Queued(..) => AgentFile::Queue.row().name,
+        _ => "write",
     }
 }
 

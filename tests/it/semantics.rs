@@ -5,6 +5,7 @@ mod document;
 mod ends;
 mod evidence;
 mod gone;
+mod history;
 mod keyboard;
 mod listing;
 mod names;

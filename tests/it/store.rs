@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod disk;
 mod doctor;
 mod hostile;
 mod journal;
 mod manifest;
 mod records;
 mod registry;
+mod rotation;
 mod watch;
 
 use jiff::Timestamp;

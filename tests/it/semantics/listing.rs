@@ -60,8 +60,8 @@ fn listings_while_agents_come_and_go() {
     });
 }
 
-/// A file keeps its inode number while it is mounted. No two files share one, and a new agent never gets
-/// the number of an old one.
+/// A file keeps its inode number while it is mounted, a history that is moved aside under its new name.
+/// No two files share one, and a new agent never gets the number of an old one.
 #[test]
 fn inode_numbers() {
     let world = World::new();

@@ -1,9 +1,8 @@
 //! What reading gives, and that it does nothing else.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::process::Stdio;
 
 use super::tree::everything;
 use super::world::{LIMIT, World, have};
@@ -135,47 +134,6 @@ fn sizes_are_true() {
     if have(world.sandbox(), "vim") {
         let script = "vim -Nu NONE -es -c 'w! $TMPDIR/vim' -c q! agents/a/scrollback < /dev/null; cmp agents/a/scrollback $TMPDIR/vim";
         assert_eq!(world.sh("sh", script).code, Some(0));
-    }
-}
-
-/// `history` and `history.jsonl` are only ever appended to, and a reader that has reached the end gets
-/// what is added later from the same descriptor. `tail -f` works; it has to look for itself, because
-/// changes that agents make raise no inotify events. Each line of `history.jsonl` is a JSON object whose
-/// `seq` is one more than that of the line before.
-#[test]
-fn history_only_grows() {
-    let world = World::with("a");
-    let mut open = File::open(world.at("agents/a/history.jsonl")).unwrap();
-    let mut read = String::new();
-    open.read_to_string(&mut read).unwrap();
-    let mut tail = world.shell("sh", "exec tail -n +1 -s 0.05 -f agents/a/history");
-    let mut tail = tail.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
-    let first = lines.next().unwrap().unwrap();
-    assert!(first.contains("launched stand-in"), "{first}");
-    let mut versions = vec![world.read("agents/a/history")];
-    for n in 0..3 {
-        world.write("agents/a/prompt", &format!("number {n}\nof three"));
-        world.next_prompt("a", n);
-        versions.push(world.read("agents/a/history"));
-    }
-    for pair in versions.windows(2) {
-        assert!(pair[1].starts_with(&pair[0]) && pair[1].len() > pair[0].len(), "{pair:#?}");
-    }
-    let followed = lines.map(Result::unwrap).find(|line| line.contains("prompt: number 2"));
-    tail.kill().unwrap();
-    tail.wait().unwrap();
-    assert!(followed.is_some());
-    // The prompt's second line is indented: one event stays one block.
-    assert!(versions[3].contains("prompt: number 2\n    of three\n"), "{}", versions[3]);
-
-    open.read_to_string(&mut read).unwrap();
-    let events = world.history("agents/a");
-    assert!(world.read("agents/a/history.jsonl").starts_with(&read) && read.contains("number 2"), "{read}");
-    for (n, event) in events.iter().enumerate() {
-        assert_eq!(event["seq"], n + 1, "{event}");
-        assert_eq!(event["agent"], "a");
-        event["at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     }
 }
 

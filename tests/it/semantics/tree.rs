@@ -28,6 +28,8 @@ pub fn everything(dir: &Path) -> Vec<PathBuf> {
 ///     README          how to use the mount
 ///     control         verbs for the whole troop; reading lists them
 ///     index           one line per agent, TAB-separated: name, status, tool, since, cwd
+///     history.jsonl   every agent's events in one file, one a line
+///     history.jsonl.1 what it was before it was full; there from then on
 ///     agents/NAME/    one directory per live agent
 ///     stopped/NAME/   the same files for agents that were stopped and can be relaunched
 ///     by-id/          links to agents by their registry id
@@ -37,12 +39,14 @@ pub fn everything(dir: &Path) -> Vec<PathBuf> {
 ///
 /// The directory of an agent holds `status`, `state.json`, `history`, `history.jsonl`, `screen`,
 /// `screen.ansi`, `scrollback`, `reply`, `question`, `explain`, `prompt`, `control`, `keys`,
-/// `delivery.jsonl`, `error`, the directories `queue` and `turns`, and the links `manifest`, `record`,
-/// `session` and `cwd`. Names and columns may be added; none is taken away.
+/// `delivery.jsonl`, `error`, the directories `queue` and `turns`, the links `manifest`, `record`, `session`
+/// and `cwd`, and once one was full `history.1`, `history.jsonl.1` and `delivery.jsonl.1`. Names and columns
+/// may be added; none is taken away.
 #[test]
 fn the_names() {
     let world = World::with("a");
-    let top = ["README", "agents", "by-id", "by-status", "by-tool", "control", "index", "stopped", "tools"];
+    let top =
+        ["README", "agents", "by-id", "by-status", "by-tool", "control", "history.jsonl", "index", "stopped", "tools"];
     assert_eq!(world.names(""), top);
     let agent = [
         "control",

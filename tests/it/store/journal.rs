@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use troop::Kind;
 use troop::model::{Actor, Event, EventKind};
 use troop::store::Journal;
-use troop::store::journal::{MAX_EVENT_BYTES, MAX_PENDING};
+use troop::store::journal::{JOURNAL_LOCK_LIMIT, MAX_EVENT_BYTES, MAX_PENDING};
 
-fn event(text: &str) -> Event {
+pub fn event(text: &str) -> Event {
     Event {
         seq: 0,
         at: now(),
@@ -19,13 +19,13 @@ fn event(text: &str) -> Event {
     }
 }
 
-fn append(journal: &mut Journal, text: &str) -> u64 {
+pub fn append(journal: &mut Journal, text: &str) -> u64 {
     let mut event = event(text);
     journal.append(&mut event).unwrap();
     event.seq
 }
 
-fn texts(events: &[Event]) -> Vec<&str> {
+pub fn texts(events: &[Event]) -> Vec<&str> {
     events
         .iter()
         .map(|event| match &event.kind {
@@ -175,6 +175,24 @@ fn what_nobody_asks_for_does_not_pile_up() {
     append(&mut idle, "mine");
     let seen = idle.read_new().unwrap();
     assert_eq!((seen.len(), seen[0].seq), (MAX_PENDING, 2), "the oldest gave way");
+}
+
+#[test]
+fn a_process_that_keeps_the_lock_is_waited_for_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(dir.path()).unwrap();
+    append(&mut journal, "one");
+    let file = std::fs::File::open(journal.path()).unwrap();
+    let held = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive).unwrap();
+    let mut refused = || {
+        let begin = std::time::Instant::now();
+        assert_eq!(journal.append(&mut event("two")).unwrap_err().kind(), Kind::TimedOut);
+        begin.elapsed()
+    };
+    assert!(refused() >= JOURNAL_LOCK_LIMIT && refused() < JOURNAL_LOCK_LIMIT);
+    drop(held);
+    assert_eq!(append(&mut journal, "two"), 2);
+    assert_eq!(texts(&Journal::open(dir.path()).unwrap().load_tail(u64::MAX).unwrap()), ["one", "two"]);
 }
 
 #[test]

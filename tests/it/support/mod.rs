@@ -1,6 +1,7 @@
 //! What the tests stand on: everything private, everything cleaned up.
 #![allow(dead_code, unused_imports, reason = "a toolbox: not every tool is in use at every moment")]
 
+pub mod disk;
 pub mod hello;
 pub mod leaks;
 pub mod mount;
