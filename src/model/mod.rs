@@ -10,6 +10,7 @@ pub mod record;
 pub mod screen;
 pub mod snapshot;
 pub mod style;
+pub mod transcript;
 pub mod turn;
 
 pub use event::{Actor, Event, EventKind};
@@ -21,4 +22,5 @@ pub use record::{Lifecycle, LifecycleState, Manifest, Record};
 pub use screen::Screen;
 pub use snapshot::{AgentView, Listing, Snapshot};
 pub use style::{Style, Styles};
+pub use transcript::{Exchange, Transcript};
 pub use turn::{Reply, ReplySource, Turn, TurnOutcome};

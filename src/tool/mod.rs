@@ -4,6 +4,7 @@
 
 mod file;
 mod hooks;
+mod own_home;
 mod question;
 mod read;
 mod region;
@@ -12,15 +13,17 @@ mod said;
 mod status_file;
 mod style;
 mod tools;
+mod transcript_file;
 mod version;
 
-pub use hooks::{HOOKS_ENV, Hooks};
+pub use hooks::{HOOKS_ENV, Hooks, transcript as reported_transcript};
 pub use read::Found;
 pub use region::{Region, Sight};
 pub use rule::{Rule, Shows};
 pub use said::Said;
 pub use status_file::StatusFile;
 pub use tools::Tools;
+pub use transcript_file::{By, TranscriptFile};
 pub use version::version;
 
 use crate::error::{Error, Kind, Result};
@@ -89,6 +92,8 @@ pub struct Tool {
     pub status_file: Option<StatusFile>,
     /// What it is told to report when we launch it.
     pub hooks: Option<Hooks>,
+    /// The logs that it keeps of its conversations, the one first that is looked for first.
+    pub transcripts: Vec<TranscriptFile>,
     regions: Vec<(String, Condition)>,
     question: question::Reader,
     /// What is asked when none of the rules matches: the rules of [`GENERIC`].
@@ -131,6 +136,11 @@ impl Tool {
         }
         file.status_file.as_ref().map_or(Ok(()), StatusFile::check).map_err(wrong)?;
         file.hooks.as_ref().map_or(Ok(()), Hooks::check).map_err(wrong)?;
+        for (at, transcript) in file.transcript.iter().enumerate() {
+            let header = text.lines().enumerate().filter(|(_, line)| line.trim_end() == "[[transcript]]").nth(at);
+            let line = header.map_or(1, |(line, _)| line + 1);
+            transcript.check().map_err(|why| wrong(format!("is wrong at line {line}: it {why}")))?;
+        }
         let used = file.rule.iter().flat_map(Rule::conditions).filter_map(|condition| condition.region.name());
         let question = question::Reader::new(file.question).map_err(&wrong)?;
         if let Some(name) = used.chain(question.region_name()).find(|name| !file.regions.contains_key(*name)) {
@@ -162,6 +172,7 @@ impl Tool {
             stale_after,
             status_file: file.status_file,
             hooks: file.hooks,
+            transcripts: file.transcript,
             regions,
             question,
             last_resort: None,
