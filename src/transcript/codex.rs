@@ -25,8 +25,7 @@ impl Reader {
                 self.session = word(payload, "id").to_owned();
                 entries.push(Entry::Session(self.session.clone()));
             }
-            // A subagent's, in the log of its parent.
-            ("event_msg", _) if !matches!(word(payload, "thread_id"), id if id.is_empty() || id == self.session) => {}
+            ("event_msg", _) if self.is_foreign(word(payload, "thread_id")) => {}
             ("event_msg", "task_started" | "turn_started") => {
                 (self.is_asked, self.prompt, self.has_failed) = (false, None, false);
             }
@@ -44,6 +43,11 @@ impl Reader {
             ("event_msg", "turn_aborted") => self.ended(Entry::ended(TurnOutcome::Interrupted), entries),
             _ => {}
         }
+    }
+
+    /// Whether a line is a subagent's, in the log of its parent. The begin of a long log is not read.
+    fn is_foreign(&self, thread: &str) -> bool {
+        !thread.is_empty() && !self.session.is_empty() && thread != self.session
     }
 
     fn read_item(&mut self, line: &Value, payload: &Value, entries: &mut Vec<Entry>) {

@@ -15,4 +15,5 @@ mod support;
 mod tidy;
 mod tmux;
 mod tracking;
+mod transcript;
 mod tree;
