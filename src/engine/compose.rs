@@ -103,6 +103,7 @@ impl Agent {
             history: self.history.clone(),
             prompt: self.prompt.clone(),
             turns: self.turns.clone(),
+            transcript: self.transcript.clone(),
             error: self.error.clone(),
             record_path: self.record_path.clone(),
             changed_at: now,

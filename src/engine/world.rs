@@ -3,7 +3,7 @@
 use super::compose;
 use crate::model::live::{Identity, Status};
 use crate::model::snapshot::{History, Oddities};
-use crate::model::{Actor, AgentId, AgentView, Event, EventKind, Manifest, Record, Screen, Terminal, Turn};
+use crate::model::{Actor, AgentId, AgentView, Event, EventKind, Manifest, Record, Screen, Terminal, Transcript, Turn};
 use crate::tool::{Tool, Tools};
 use crate::tracker::{Report, Tracker};
 use jiff::Timestamp;
@@ -37,6 +37,8 @@ pub enum Fact {
     Scrollback(AgentId, Arc<str>),
     /// What an agent's program says elsewhere than on its terminal: the source, and nothing when it says nothing any more.
     Reported(AgentId, &'static str, Option<Box<Report>>),
+    /// The log that an agent's program keeps, as far as it has been read; nothing when none is known to be its.
+    Transcript(AgentId, Option<Arc<Transcript>>),
     /// Lines of an agent's journal, in order.
     Journal(AgentId, Vec<Event>),
     /// A prompt was accepted.
@@ -76,6 +78,10 @@ pub struct Agent {
     pub(super) slot: u32,
     pub(super) history: History,
     pub(super) prompt: Arc<str>,
+    /// When the last prompt was accepted.
+    pub(super) asked_at: Option<Timestamp>,
+    /// The log that its program keeps, once it is known which that is.
+    pub transcript: Option<Arc<Transcript>>,
     pub(super) turns: Arc<[Arc<Turn>]>,
     pub(super) error: Arc<str>,
     pub(super) noted_status: Option<Status>,
@@ -92,6 +98,16 @@ impl Agent {
     /// Its status.
     pub fn status(&self) -> Status {
         self.tracker.status()
+    }
+
+    /// The last prompt that was accepted.
+    pub fn prompt(&self) -> &Arc<str> {
+        &self.prompt
+    }
+
+    /// When that was.
+    pub fn asked_at(&self) -> Option<Timestamp> {
+        self.asked_at
     }
 
     /// What was published of it last.
@@ -169,6 +185,7 @@ impl World {
                         agent.history.push(event);
                         if let EventKind::Prompt { text, .. } = &event.kind {
                             agent.prompt = text.as_str().into();
+                            agent.asked_at = Some(event.at);
                         }
                     }
                     agent.changed = true;
@@ -182,9 +199,12 @@ impl World {
                     None => agent.tracker.withdraw(source, now),
                 });
             }
+            Fact::Transcript(id, transcript) => {
+                return self.with(&id, now, |agent| agent.transcript = transcript);
+            }
             Fact::Accepted(id, text) => {
                 return self.with(&id, now, |agent| {
-                    agent.prompt = text.into();
+                    (agent.prompt, agent.asked_at) = (text.into(), Some(now));
                     agent.tracker.accepted(now);
                 });
             }
@@ -244,7 +264,7 @@ impl World {
                 if relaunched {
                     agent.tracker = Tracker::new(record.lifecycle.updated_at, now);
                     agent.terminal = Terminal::Unseen;
-                    (agent.scrollback, agent.error) = (Arc::default(), Arc::default());
+                    (agent.scrollback, agent.error, agent.transcript) = (Arc::default(), Arc::default(), None);
                     self.last_slot += 1;
                     agent.slot = self.last_slot;
                     // A session of its own has a history of its own.
@@ -270,6 +290,8 @@ impl World {
                     slot: self.last_slot,
                     history: History::default(),
                     prompt: Arc::default(),
+                    asked_at: None,
+                    transcript: None,
                     turns: Arc::default(),
                     error: Arc::default(),
                     noted_status: None,

@@ -6,6 +6,7 @@ use super::live::{LiveState, Status, Tristate};
 use super::name::AgentId;
 use super::record::Backend;
 use super::screen::Screen;
+use super::transcript::Transcript;
 use super::turn::Turn;
 use crate::error::{Error, Kind, Result};
 use jiff::Timestamp;
@@ -133,6 +134,8 @@ pub struct AgentView {
     pub prompt: Arc<str>,
     /// Its turns, oldest first, the last ones only. The last may still be going on.
     pub turns: Arc<[Arc<Turn>]>,
+    /// The log that its program keeps, once it is known which that is.
+    pub transcript: Option<Arc<Transcript>>,
     /// The sentence behind the last refused write.
     pub error: Arc<str>,
     /// Its record.

@@ -10,6 +10,6 @@ mod stat;
 mod walk;
 
 pub use ended::ended;
-pub use environ::variable;
+pub use environ::{directory, variable};
 pub use open::{Open, open_files};
 pub use walk::{MAX_ARGV_BYTES, MAX_PROCESSES, programs, start_time, thread_group, was_signalled};
