@@ -13,6 +13,7 @@ mod records;
 mod refusal;
 mod sources;
 mod state;
+mod transcript;
 mod tree;
 mod world;
 

@@ -37,7 +37,8 @@ pub fn everything(dir: &Path) -> Vec<PathBuf> {
 ///
 /// The directory of an agent holds `status`, `state.json`, `history`, `history.jsonl`, `screen`,
 /// `screen.ansi`, `scrollback`, `question`, `explain`, `prompt`, `control`, `keys`, `error`, and the
-/// links `manifest`, `record`, `session` and `cwd`. Names and columns may be added; none is taken away.
+/// links `manifest`, `record`, `session`, `transcript` and `cwd`. Names and columns may be added; none is
+/// taken away.
 #[test]
 fn the_names() {
     let world = World::with("a");
@@ -46,6 +47,7 @@ fn the_names() {
     let agent = [
         "control",
         "cwd",
+        "transcript",
         "error",
         "explain",
         "history",
@@ -129,7 +131,7 @@ fn check_owner_and_modes() {
     assert_eq!(world.at("").metadata().unwrap().mode() & 0o7777, 0o700);
 }
 
-/// Every link can be followed: those below `by-id`, `by-status` and `by-tool` to the agent's directory,
+/// Every link but `transcript` can always be followed: those below `by-id`, `by-status` and `by-tool` to the agent's directory,
 /// `manifest` and `record` to the files on disk that describe it, `session` to the directory that
 /// holds them, `cwd` to where it works. An agent is in exactly one directory of `by-status`, the one
 /// its `status` names.
@@ -156,7 +158,7 @@ fn links_lead_somewhere() {
     world.wait_gone("by-status/ready/a");
     let found = world.sh("sh", "ls -d by-status/*/a");
     assert_eq!(found.out, "by-status/active/a\n");
-    assert_eq!(world.sh("sh", "find -L . -type l").out, "");
+    assert_eq!(world.sh("sh", "find -L . -type l ! -name transcript").out, "");
 }
 
 /// A stopped agent moves from `agents/` to `stopped/` with all its files. Its status is `gone`, its last
