@@ -146,7 +146,10 @@ mod tests {
     #[test]
     fn what_a_program_does_to_a_prompt_is_no_difference() {
         for written in ["a  b\nc", "a\tb\r\nc\n", "\n  a b c", "a\u{200b} b c\u{0}", "a b\u{2028}c"] {
-            assert_eq!(answer(&log(&[exchange(written, Some(at(1)), "yes")]), "a\tb\n\nc\n", 1).as_deref(), Some("yes"));
+            assert_eq!(
+                answer(&log(&[exchange(written, Some(at(1)), "yes")]), "a\tb\n\nc\n", 1).as_deref(),
+                Some("yes")
+            );
         }
         for frame in ["<pasted_content id=\"1\">\na b c\n</pasted_content>", "@a\n--- a ---\na b c"] {
             assert_eq!(answer(&log(&[exchange(frame, Some(at(1)), "yes")]), "a b c", 1).as_deref(), Some("yes"));

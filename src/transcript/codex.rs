@@ -35,8 +35,8 @@ impl Reader {
             ("event_msg", "error") => self.has_failed = true,
             ("event_msg", "task_complete" | "turn_complete") => {
                 let answer = payload.get("last_agent_message").and_then(Value::as_str).map(str::to_owned);
-                let has_failed = payload.get("error").is_some_and(|error| !error.is_null())
-                    || (self.has_failed && answer.is_none());
+                let has_failed =
+                    payload.get("error").is_some_and(|error| !error.is_null()) || (self.has_failed && answer.is_none());
                 let outcome = if has_failed { TurnOutcome::KnownFailure } else { TurnOutcome::Success };
                 self.ended(Entry::Ended { outcome, answer }, entries);
             }
@@ -130,12 +130,7 @@ mod tests {
         let entries = read(&[META, STARTED, ASKED, aborted, STARTED, ASKED, failed]);
         assert_eq!(
             entries[1..],
-            [
-                prompt(),
-                Entry::ended(TurnOutcome::Interrupted),
-                prompt(),
-                Entry::ended(TurnOutcome::KnownFailure)
-            ]
+            [prompt(), Entry::ended(TurnOutcome::Interrupted), prompt(), Entry::ended(TurnOutcome::KnownFailure)]
         );
     }
 

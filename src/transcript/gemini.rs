@@ -66,10 +66,7 @@ mod tests {
             entries,
             [
                 Entry::Session("9f27".to_owned()),
-                Entry::Prompt {
-                    text: "run it".to_owned(),
-                    at: Some("2026-11-21T02:15:11.193Z".parse().unwrap())
-                },
+                Entry::Prompt { text: "run it".to_owned(), at: Some("2026-11-21T02:15:11.193Z".parse().unwrap()) },
                 Entry::Said { text: "it ran".to_owned(), continues: false },
                 Entry::ended(TurnOutcome::Interrupted),
                 Entry::ended(TurnOutcome::KnownFailure),

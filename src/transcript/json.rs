@@ -52,7 +52,8 @@ mod tests {
     #[test]
     fn text_is_words_or_parts() {
         assert_eq!(text(Some(&json!("a")), &["text"]).as_deref(), Some("a"));
-        let parts = json!([{"type": "text", "text": "a"}, {"type": "think", "text": "b"}, 7, {"type": "text", "text": "c"}]);
+        let parts =
+            json!([{"type": "text", "text": "a"}, {"type": "think", "text": "b"}, 7, {"type": "text", "text": "c"}]);
         assert_eq!(text(Some(&parts), &["text"]).as_deref(), Some("a\n\nc"));
         assert_eq!(text(Some(&json!([{"type": "tool_result"}])), &[]), None);
         assert_eq!(text(Some(&json!("  ")), &[]), None);

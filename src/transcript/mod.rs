@@ -114,15 +114,8 @@ impl Reader {
 mod tests {
     use super::*;
 
-    const FORMATS: [Format; 7] = [
-        Format::Claude,
-        Format::Codex,
-        Format::Gemini,
-        Format::Qwen,
-        Format::Kimi,
-        Format::KimiCode,
-        Format::StandIn,
-    ];
+    const FORMATS: [Format; 7] =
+        [Format::Claude, Format::Codex, Format::Gemini, Format::Qwen, Format::Kimi, Format::KimiCode, Format::StandIn];
 
     /// Keys and values that some reader looks at, anywhere and of any type.
     fn value() -> impl proptest::strategy::Strategy<Value = serde_json::Value> {
@@ -138,7 +131,7 @@ mod tests {
                 .collect::<Vec<_>>(),
         );
         let leaf = prop_oneof![
-            words.clone().prop_map(|word| serde_json::Value::from(word)),
+            words.clone().prop_map(serde_json::Value::from),
             any::<i64>().prop_map(serde_json::Value::from),
             any::<bool>().prop_map(serde_json::Value::from),
             Just(serde_json::Value::Null),
@@ -147,7 +140,11 @@ mod tests {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
                 proptest::collection::vec((words.clone(), inner), 0..6).prop_map(|pairs| {
-                    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<serde_json::Map<_, _>>().into()
+                    pairs
+                        .into_iter()
+                        .map(|(key, value)| (key.to_owned(), value))
+                        .collect::<serde_json::Map<_, _>>()
+                        .into()
                 }),
             ]
         })

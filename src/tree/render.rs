@@ -77,11 +77,9 @@ fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option
         AgentFile::Control => fixed(legal_verbs(agent)),
         AgentFile::Keys => fixed(KEYS.to_owned()),
         AgentFile::Error => fixed(line_or_nothing(&agent.error)),
-        AgentFile::Manifest
-        | AgentFile::Record
-        | AgentFile::Session
-        | AgentFile::Transcript
-        | AgentFile::Cwd => return None,
+        AgentFile::Manifest | AgentFile::Record | AgentFile::Session | AgentFile::Transcript | AgentFile::Cwd => {
+            return None;
+        }
     })
 }
 

@@ -88,7 +88,12 @@ fn logs(path: &Path, format: Format, end: &str, into: &Path) -> Vec<Transcript> 
 
 /// Prompts of which the log does not say what the truth says, the outcome that it gives, and why.
 const OTHERWISE: [(&str, &str, Option<TurnOutcome>, &str); 4] = [
-    ("codex", "queued mock.", None, "a prompt given at work is taken into the turn, whose answer is that of the second"),
+    (
+        "codex",
+        "queued mock.",
+        None,
+        "a prompt given at work is taken into the turn, whose answer is that of the second",
+    ),
     ("qwen", "drop mock.", Some(TurnOutcome::Success), "it tries again, and the answer to that is an answer"),
     ("qwen", "error-401 mock.", None, "it writes down each failed request, and not that it gives up"),
     ("qwen", "error-500 mock.", None, "the same, until it is interrupted"),
@@ -125,7 +130,9 @@ fn what_real_programs_write_is_understood() {
                     "idle error" => Some(TurnOutcome::KnownFailure),
                     _ => None,
                 };
-                if exchange.ended != expected || (otherwise.is_none() && end == "idle finished" && !is_answer(&prompt, &exchange.answer)) {
+                if exchange.ended != expected
+                    || (otherwise.is_none() && end == "idle finished" && !is_answer(&prompt, &exchange.answer))
+                {
                     wrong.push(format!("{name}: {:?} {:?} {:?}", exchange.ended, exchange.is_over, exchange.answer));
                 }
             }

@@ -97,7 +97,9 @@ impl Binder {
                 vacant.insert(place);
             }
             let bytes = self.sessions.get_mut(&program.pid).and_then(Place::settle).and_then(read_status);
-            let Some(session) = bytes.and_then(|bytes| definition.session(&bytes, program.start_time)) else { continue };
+            let Some(session) = bytes.and_then(|bytes| definition.session(&bytes, program.start_time)) else {
+                continue;
+            };
             let files = definition.files_of(&home, &session).map(|pattern| find(&pattern, None));
             // One session has one log; a second of its name would be of another directory.
             return match files.unwrap_or_default().pop() {
@@ -148,7 +150,8 @@ impl Binder {
     fn by_open(&self, definition: &TranscriptFile) -> Found {
         let open = |program: &Process| {
             let patterns: Vec<PathBuf> = self.patterns(definition, program.pid).collect();
-            let is_log = move |open: &process::Open| open.is_written && patterns.iter().any(|it| matches(it, &open.path));
+            let is_log =
+                move |open: &process::Open| open.is_written && patterns.iter().any(|it| matches(it, &open.path));
             process::open_files(program.pid).into_iter().filter(is_log).map(|open| open.path)
         };
         let mut files: Vec<PathBuf> = self.programs.iter().flat_map(open).collect();

@@ -241,9 +241,7 @@ impl Followed {
 fn tell(agent: &AgentId, serial: Serial, source: Option<&'static str>, news: News, events: &Events) -> bool {
     let agent = agent.clone();
     let event = match (news, source) {
-        (News::Says(report), Some(source)) => {
-            Event::Reported { agent, serial, source, report: report.map(Box::new) }
-        }
+        (News::Says(report), Some(source)) => Event::Reported { agent, serial, source, report: report.map(Box::new) },
         (News::Wrote(transcript), _) => Event::Transcribed { agent, serial, transcript },
         (News::Nothing | News::Says(_), _) => return true,
     };
@@ -270,9 +268,7 @@ fn run(mut asked: mpsc::Receiver<Ask>, places: &Places, events: &Events) {
                 true
             }
             Ask::Changed(path) => all.iter_mut().all(|(id, followed)| followed.read(id, Some(&path), events)),
-            Ask::Look(id, asked) => {
-                all.get_mut(&id).is_none_or(|followed| followed.look(&id, asked.as_ref(), events))
-            }
+            Ask::Look(id, asked) => all.get_mut(&id).is_none_or(|followed| followed.look(&id, asked.as_ref(), events)),
             Ask::Again => all.iter_mut().all(|(id, followed)| followed.read(id, None, events)),
         };
         if !goes_on {

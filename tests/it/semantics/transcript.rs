@@ -98,24 +98,26 @@ fn a_prompt_tells_two_logs_in_one_directory_apart() {
 }
 
 #[test]
-fn the_same_prompt_in_two_logs_binds_neither() {
+fn the_same_prompt_given_to_two_does_not_mix_them() {
     let world = world(&section("prompt", ""));
-    let (one, other) = (log(&world, "one"), log(&world, "other"));
-    launch(&world, "a", &one);
-    // As if another program had been given the same at the same time.
-    let copy = || {
-        let lines = fs::read_to_string(&one).unwrap_or_default();
-        fs::write(&other, &lines).unwrap();
-        Some(()).filter(|()| lines.contains("sim:work")).ok_or(lines)
-    };
-    world.write("agents/a/prompt", "sim:work=2000 the same");
-    wait_until("the prompt", LIMIT, copy);
-    // Bound at the begin of the turn it may have been, but not after it.
-    world.wait_status("a", "ready");
-    let bound = link(&world, "a");
-    assert_ne!(bound, other);
-    ask(&world, "a", "only mine");
-    wait_link(&world, "a", &one);
+    let logs = [("a", log(&world, "one")), ("b", log(&world, "other"))];
+    for (name, log) in &logs {
+        launch(&world, name, log);
+    }
+    for (round, prompt) in ["sim:work=300 the same", "the same again"].into_iter().enumerate() {
+        for (name, _) in &logs {
+            world.write(&format!("agents/{name}/prompt"), prompt);
+        }
+        for (name, log) in &logs {
+            world.next_prompt(name, round);
+            let bound = link(&world, name);
+            assert!(bound == *log || bound == Path::new("unknown"), "{name} has {}", bound.display());
+        }
+    }
+    for (name, log) in &logs {
+        ask(&world, name, &format!("only for {name}"));
+        wait_link(&world, name, log);
+    }
 }
 
 #[test]
