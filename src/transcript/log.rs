@@ -6,6 +6,9 @@ use crate::model::Transcript;
 use crate::model::transcript::Format;
 use std::path::{Path, PathBuf};
 
+/// How much of a log is read to see whether a prompt that was just given is in it, in bytes.
+pub const MAX_RECENT_BYTES: u64 = 4 << 20;
+
 /// A file, how it is written, and what has been read of it.
 #[derive(Debug)]
 pub struct Log {
@@ -18,8 +21,16 @@ pub struct Log {
 impl Log {
     /// The log at `path`, there or not yet.
     pub fn new(path: PathBuf, format: Format) -> Self {
-        let (reader, conversation) = (Reader::new(format), Conversation::default());
-        Self { format, tail: Tail::new(path), reader, conversation }
+        Self::with(Tail::new(path), format)
+    }
+
+    /// The same, of which only what was written lately is read, [`MAX_RECENT_BYTES`] of it.
+    pub fn recent(path: PathBuf, format: Format) -> Self {
+        Self::with(Tail::with_back(path, MAX_RECENT_BYTES), format)
+    }
+
+    fn with(tail: Tail, format: Format) -> Self {
+        Self { format, tail, reader: Reader::new(format), conversation: Conversation::default() }
     }
 
     /// Where it is.

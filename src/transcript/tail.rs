@@ -17,6 +17,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Tail {
     path: PathBuf,
+    /// The most that is read of what is there already.
+    back: u64,
     /// Device and inode of the file that was read last.
     file: Option<(u64, u64)>,
     /// Everything before it has been read.
@@ -39,7 +41,12 @@ pub enum News<'a> {
 impl Tail {
     /// A file, there or not yet.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, file: None, offset: 0, torn: Vec::new(), passes_over: false }
+        Self::with_back(path, MAX_BACK_BYTES)
+    }
+
+    /// The same, of which at most `back` bytes are read that are there already.
+    pub fn with_back(path: PathBuf, back: u64) -> Self {
+        Self { path, back, file: None, offset: 0, torn: Vec::new(), passes_over: false }
     }
 
     /// Where it is.
@@ -59,8 +66,8 @@ impl Tail {
             (self.offset, self.passes_over) = (0, false);
             self.torn.clear();
         }
-        if end - self.offset > MAX_BACK_BYTES {
-            (self.offset, self.passes_over) = (end - MAX_BACK_BYTES, true);
+        if end - self.offset > self.back {
+            (self.offset, self.passes_over) = (end - self.back, true);
             self.torn.clear();
         }
         if file.seek(SeekFrom::Start(self.offset)).is_err() {

@@ -13,6 +13,7 @@ use crate::tool::{By, Tool, TranscriptFile, reported_transcript};
 use crate::transcript::{Log, find, matches};
 use jiff::Timestamp;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -89,38 +90,36 @@ impl Binder {
     }
 
     fn by_session(&mut self, definition: &TranscriptFile, thoroughly: bool) -> Found {
-        for program in self.speakers(thoroughly) {
-            let Some(home) = self.home(definition, program.pid) else { continue };
-            let Some(file) = definition.session_file(&home, program.pid) else { continue };
-            if let std::collections::hash_map::Entry::Vacant(vacant) = self.sessions.entry(program.pid) {
-                let Some(place) = self.places.hold(file) else { continue };
-                vacant.insert(place);
-            }
-            let bytes = self.sessions.get_mut(&program.pid).and_then(Place::settle).and_then(read_status);
-            let Some(session) = bytes.and_then(|bytes| definition.session(&bytes, program.start_time)) else {
-                continue;
-            };
-            let files = definition.files_of(&home, &session).map(|pattern| find(&pattern, None));
-            // One session has one log; a second of its name would be of another directory.
-            return match files.unwrap_or_default().pop() {
-                Some(path) => Found::File(path, definition.format),
-                None => Found::NotYet,
-            };
-        }
-        Found::Nothing
+        let own = self.programs.clone();
+        let named = own.iter().find_map(|program| self.session_of(definition, program));
+        // Some programs start themselves once more, and that process speaks for both.
+        let child_spoke = self.sessions.len() > own.len();
+        named
+            .or_else(|| {
+                let children = if thoroughly || child_spoke { self.children() } else { Vec::new() };
+                children.iter().find_map(|child| self.session_of(definition, child))
+            })
+            .unwrap_or(Found::Nothing)
     }
 
-    /// Who may name its session: the programs themselves, and what they have started in front: some start themselves
-    /// once more.
-    fn speakers(&self, thoroughly: bool) -> Vec<Process> {
-        let mut speakers = self.programs.clone();
-        let is_known = |pid: i32| self.programs.iter().any(|program| program.pid == pid);
-        if let Some(first) = self.programs.first().filter(|_| thoroughly || !self.sessions.is_empty())
-            && let Some(below) = process::programs(first.pid)
-        {
-            speakers.extend(below.in_front().filter(|it| !is_known(it.pid)).take(MAX_CHILDREN).cloned());
+    /// The log of the session that a process names, if it names one.
+    fn session_of(&mut self, definition: &TranscriptFile, program: &Process) -> Option<Found> {
+        let home = self.home(definition, program.pid)?;
+        if let Entry::Vacant(vacant) = self.sessions.entry(program.pid) {
+            vacant.insert(self.places.hold(definition.session_file(&home, program.pid)?)?);
         }
-        speakers
+        let bytes = read_status(self.sessions.get_mut(&program.pid)?.settle()?)?;
+        let session = definition.session(&bytes, program.start_time)?;
+        // One session has one log; a second of its name would be of another directory.
+        let path = definition.files_of(&home, &session).and_then(|pattern| find(&pattern, None).pop());
+        Some(path.map_or(Found::NotYet, |path| Found::File(path, definition.format)))
+    }
+
+    /// What the programs have started and is in front with them.
+    fn children(&self) -> Vec<Process> {
+        let is_known = |pid: i32| self.programs.iter().any(|program| program.pid == pid);
+        let below = self.programs.first().and_then(|first| process::programs(first.pid)).unwrap_or_default();
+        below.in_front().filter(|child| !is_known(child.pid)).take(MAX_CHILDREN).cloned().collect()
     }
 
     fn by_hook(&mut self, definition: &TranscriptFile) -> Found {
@@ -165,7 +164,7 @@ impl Binder {
 
     fn by_prompt(&self, definition: &TranscriptFile, claim: &Rc<Claim>, log: Option<&Log>) -> Found {
         let Some(asked) = claim.asked().filter(|asked| asked.at >= self.launched_at) else { return Found::Nothing };
-        if log.is_some_and(|log| asked.is_in(&log.transcript())) {
+        if log.is_some_and(|log| asked.find_in(&log.transcript()).is_some()) {
             return Found::Nothing;
         }
         let since = SystemTime::from(asked.at).checked_sub(COARSE);
@@ -177,9 +176,9 @@ impl Binder {
         files.sort();
         files.dedup();
         let holding = files.into_iter().filter_map(|path| {
-            let mut log = Log::new(path, definition.format);
+            let mut log = Log::recent(path, definition.format);
             log.refresh();
-            Some(log.transcript()).filter(|transcript| asked.is_in(transcript))
+            Some(log.transcript()).filter(|transcript| asked.find_in(transcript).is_some())
         });
         match &holding.collect::<Vec<_>>()[..] {
             [one] if !self.claims.is_contested(claim, one) => Found::File(one.path.to_path_buf(), definition.format),

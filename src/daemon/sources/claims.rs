@@ -1,7 +1,7 @@
 //! What was asked of each agent last, and which log is taken for its own: two agents that were asked the same must not
 //! be given each other's log.
 
-use crate::model::Transcript;
+use crate::model::{Exchange, Transcript};
 use jiff::Timestamp;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,9 @@ pub(in crate::daemon) struct Asked {
 }
 
 impl Asked {
-    /// Whether it is in there.
-    pub(super) fn is_in(&self, transcript: &Transcript) -> bool {
-        transcript.answer_to(&self.prompt, self.at).is_some()
+    /// Where it is in there.
+    pub(super) fn find_in<'a>(&self, transcript: &'a Transcript) -> Option<&'a Arc<Exchange>> {
+        transcript.answer_to(&self.prompt, self.at)
     }
 }
 
@@ -44,12 +44,16 @@ impl Claims {
     }
 
     /// Whether a log that holds what was asked of the agent of `mine` may be another agent's: it is known to be, or
-    /// what was asked of another that has none is in it too.
+    /// another that has none was asked the same, and it may as well be that which is in it.
     pub(super) fn is_contested(&self, mine: &Rc<Claim>, transcript: &Transcript) -> bool {
+        let found = mine.asked().and_then(|asked| asked.find_in(transcript).cloned());
         let others = self.0.borrow().iter().filter_map(Weak::upgrade).collect::<Vec<_>>();
         others.iter().filter(|other| !Rc::ptr_eq(other, mine)).any(|other| match &*other.path.borrow() {
             Some(path) => *path == *transcript.path,
-            None => other.asked.borrow().as_ref().is_some_and(|asked| asked.is_in(transcript)),
+            None => {
+                let others = other.asked.borrow().as_ref().and_then(|asked| asked.find_in(transcript).cloned());
+                others.zip(found.as_ref()).is_some_and(|(others, found)| Arc::ptr_eq(&others, found))
+            }
         })
     }
 }
@@ -71,7 +75,6 @@ impl Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Exchange;
 
     const AT: Timestamp = Timestamp::constant(1_795_226_700, 0);
 
@@ -94,6 +97,11 @@ mod tests {
         assert!(!claims.is_contested(&one, &log));
         other.ask(asked("go"));
         assert!(claims.is_contested(&one, &log), "it may be the other's");
+        let mut later = log.clone();
+        later.exchanges = log.exchanges.iter().chain(&*transcript("/a", "on").exchanges).cloned().collect();
+        one.ask(asked("on"));
+        assert!(!claims.is_contested(&one, &later), "only one was asked that");
+        one.ask(asked("go"));
         other.take(Some(Path::new("/b")));
         assert!(!claims.is_contested(&one, &log), "the other has its own");
         assert!(claims.is_contested(&one, &transcript("/b", "go")));

@@ -46,6 +46,7 @@ impl Source {
         // Watched before it is read, so that nothing falls in between.
         if self.bound.as_mut().is_some_and(|(_, place)| place.settle().is_none()) {
             self.bound = None;
+            is_new = true;
         }
         if let Some((log, _)) = &mut self.bound {
             is_new |= log.refresh();
