@@ -47,7 +47,6 @@ fn the_names() {
     let agent = [
         "control",
         "cwd",
-        "transcript",
         "error",
         "explain",
         "history",
@@ -63,6 +62,7 @@ fn the_names() {
         "session",
         "state.json",
         "status",
+        "transcript",
     ];
     assert_eq!(world.names("agents/a"), agent);
     assert_eq!(
