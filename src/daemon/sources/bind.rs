@@ -37,6 +37,8 @@ pub(super) enum Found {
 pub(super) struct Binder {
     tool: Arc<Tool>,
     programs: Vec<Process>,
+    /// What they had started at the last thorough look.
+    children: Vec<Process>,
     places: Places,
     claims: Claims,
     /// Where processes name their sessions.
@@ -56,6 +58,7 @@ impl Binder {
         Self {
             tool: follow.tool.clone(),
             programs: follow.programs.clone(),
+            children: Vec::new(),
             places: places.clone(),
             claims: claims.clone(),
             sessions: HashMap::new(),
@@ -90,16 +93,19 @@ impl Binder {
     }
 
     fn by_session(&mut self, definition: &TranscriptFile, thoroughly: bool) -> Found {
-        let own = self.programs.clone();
-        let named = own.iter().find_map(|program| self.session_of(definition, program));
+        for program in self.programs.clone() {
+            if let Some(found) = self.session_of(definition, &program) {
+                return found;
+            }
+        }
         // Some programs start themselves once more, and that process speaks for both.
-        let child_spoke = self.sessions.len() > own.len();
-        named
-            .or_else(|| {
-                let children = if thoroughly || child_spoke { self.children() } else { Vec::new() };
-                children.iter().find_map(|child| self.session_of(definition, child))
-            })
-            .unwrap_or(Found::Nothing)
+        if thoroughly {
+            self.children = self.in_front();
+            let is_known = |pid: &i32| self.programs.iter().chain(&self.children).any(|it| it.pid == *pid);
+            self.sessions.retain(|pid, _| is_known(pid));
+        }
+        let children = self.children.clone();
+        children.iter().find_map(|child| self.session_of(definition, child)).unwrap_or(Found::Nothing)
     }
 
     /// The log of the session that a process names, if it names one.
@@ -116,7 +122,7 @@ impl Binder {
     }
 
     /// What the programs have started and is in front with them.
-    fn children(&self) -> Vec<Process> {
+    fn in_front(&self) -> Vec<Process> {
         let is_known = |pid: i32| self.programs.iter().any(|program| program.pid == pid);
         let below = self.programs.first().and_then(|first| process::programs(first.pid)).unwrap_or_default();
         below.in_front().filter(|child| !is_known(child.pid)).take(MAX_CHILDREN).cloned().collect()
