@@ -77,3 +77,27 @@ impl Pages {
         std::mem::take(&mut self.lines)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_divides_messages() {
+        let mut pages = Pages::default();
+        pages.begin("p");
+        pages.say(" ", "one");
+        pages.say(" ", "two");
+        pages.pause();
+        pages.say("\n\n", "three");
+        pages.say(" ", &"x".repeat(MAX_MESSAGE));
+        pages.end(Outcome::Interrupted);
+        let said = |text: &str| Written::Assistant { text: text.to_owned() };
+        let asked = Written::User { text: "p".to_owned() };
+        assert_eq!(
+            pages.take(),
+            [asked, said("one two"), said("three"), Written::End { outcome: Outcome::Interrupted }]
+        );
+        assert_eq!(pages.take(), []);
+    }
+}
