@@ -19,6 +19,7 @@ pub mod store;
 pub mod tmux;
 pub mod tool;
 pub mod tracker;
+pub mod transcript;
 pub mod tree;
 
 pub use error::{Error, Kind, Result};

@@ -3,7 +3,7 @@
 use crate::engine::{Fact, Note};
 use crate::error::Result;
 use crate::model::snapshot::Oddities;
-use crate::model::{AgentId, Manifest, PaneId, Terminal};
+use crate::model::{AgentId, Manifest, PaneId, Terminal, Transcript};
 use crate::port::Answer;
 use crate::store::Entry;
 use crate::tmux::{self, Client};
@@ -53,6 +53,8 @@ pub(super) enum Event {
     Ended { agent: AgentId, serial: Serial },
     /// A program says something elsewhere than on its terminal, or does not any more.
     Reported { agent: AgentId, serial: Serial, source: &'static str, report: Option<Box<Report>> },
+    /// An agent's log has been read on, or none is known to be its.
+    Transcribed { agent: AgentId, serial: Serial, transcript: Option<Arc<Transcript>> },
     /// What an agent's programs say elsewhere has been read for the first time.
     Followed { agent: AgentId, serial: Serial },
     /// Some session of that server came or went.

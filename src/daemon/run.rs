@@ -214,6 +214,11 @@ impl Loop {
                     self.learn(Fact::Reported(agent, source, report), now);
                 }
             }
+            Event::Transcribed { agent, serial, transcript } => {
+                if self.sources.is_current(&agent, serial) {
+                    self.learn(Fact::Transcript(agent, transcript), now);
+                }
+            }
             Event::Followed { agent, serial } => self.sources.read(&agent, serial),
             Event::Scrolled { agent, serial, text } => {
                 if self.observers.is_current(&agent, serial) {
@@ -294,6 +299,9 @@ impl Loop {
     /// Writes into an agent's journal and shows what is new in it.
     fn note(&mut self, note: Note, now: Timestamp) {
         let (id, actor, kind) = note;
+        if matches!(kind, EventKind::Status { .. }) {
+            self.sources.moved(&id, &self.world);
+        }
         if matches!(actor, Actor::Observed) && !self.settings.keeps_history {
             return;
         }

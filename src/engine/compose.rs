@@ -106,6 +106,7 @@ impl Agent {
             turns: self.turns.shown().clone(),
             queue: self.queue.clone(),
             receipts: self.receipts.clone(),
+            transcript: self.transcript.clone(),
             error: self.error.clone(),
             record_path: self.record_path.clone(),
             changed_at: now,

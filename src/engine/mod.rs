@@ -1,6 +1,7 @@
 //! Decides. Facts go in, snapshots and effects come out; nothing here reads a
 //! clock, a file or a terminal.
 
+mod agent;
 mod chronicle;
 mod compose;
 mod on_screen;

@@ -4,7 +4,7 @@ use super::*;
 use crate::command::{Command, Launch, TroopVerb, Verb};
 use crate::error::Kind;
 use crate::model::record::{Backend, Lease};
-use crate::model::{AgentId, AgentName, Lifecycle, LifecycleState, Record, Snapshot, Status};
+use crate::model::{AgentId, AgentName, Lifecycle, LifecycleState, Record, Snapshot, Status, Transcript};
 use crate::tool::Tools;
 use jiff::{SignedDuration, Timestamp};
 use std::path::{Path, PathBuf};
@@ -170,4 +170,28 @@ fn a_session_that_is_missing_is_gone_once_the_launch_is_old() {
     assert!(plan(&world, Command::Retire { agent: id.clone() }, at(31)).is_ok());
     let prompt = Command::Prompt { agent: id, text: "x".to_owned() };
     assert_eq!(plan(&world, prompt, at(31)).unwrap_err().kind(), Kind::Gone);
+}
+
+#[test]
+fn a_log_belongs_to_one_life() {
+    let mut world = world(vec![record("i", "a", LifecycleState::Active)]);
+    let id = AgentId("i".into());
+    let log = Arc::new(Transcript {
+        path: Path::new("/log").into(),
+        session: None,
+        has_ends: true,
+        exchanges: Arc::default(),
+    });
+    world.take(Fact::Transcript(id.clone(), Some(log.clone())), at(1));
+    assert_eq!(published(&mut world, at(1)).agents["a"].transcript.as_ref(), Some(&log));
+    world.take(
+        Fact::Accepted(
+            id.clone(),
+            Accepted { prompt_id: "p".into(), text: "go".into(), actor: crate::model::Actor::Observed },
+        ),
+        at(2),
+    );
+    assert_eq!((&**world.agents[&id].prompt(), world.agents[&id].asked_at()), ("go", Some(at(2))));
+    learn(&mut world, Record { generation: "g2".into(), ..record("i", "a", LifecycleState::Active) });
+    assert_eq!(published(&mut world, at(3)).agents["a"].transcript, None);
 }

@@ -6,7 +6,7 @@
 //! number for each, because each goes on from the last number it knows.
 
 use crate::model::live::{Status, TurnSource};
-use crate::model::{Actor, Event, EventKind, Receipt, Reply, Stage, Turn, TurnOutcome};
+use crate::model::{Actor, Event, EventKind, Receipt, Reply, ReplySource, Stage, Turn, TurnOutcome};
 use crate::tracker::{RETRACT_WITHIN, TurnNow};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
@@ -199,12 +199,39 @@ impl TurnLog {
         notes
     }
 
-    /// The program's transcript has the prompt that was submitted last.
-    pub(super) fn proven(&mut self, proof: &str, now: Timestamp) -> Notes {
-        if self.delivery.is_none() {
+    /// The turn whose answer the program's transcript may have: the one that goes on, or the last.
+    pub(super) fn asked(&self) -> Option<&Arc<Turn>> {
+        self.turns.back()
+    }
+
+    /// The program's transcript has the prompt of the last turn; `reply` is the answer, once that is there.
+    pub(super) fn proven(&mut self, reply: Option<Reply>, now: Timestamp) -> Notes {
+        let late = self.delivery.is_none() && self.unproven.is_some();
+        if late {
             self.delivery = self.unproven.take();
         }
-        self.settle(Stage::Confirmed, Some(proof), None, now)
+        let mut notes = self.settle(Stage::Confirmed, Some("transcript"), None, now);
+        let Some(last) = self.turns.back().cloned().filter(|last| last.has_ended()) else { return notes };
+        let Some(reply) = reply else { return notes };
+        if late {
+            notes.extend(self.began(TurnSource::ExplicitInput, now));
+            notes.extend(self.end(TurnOutcome::Success, Some(reply), now));
+        } else if last.outcome == Some(TurnOutcome::Success)
+            && last.reply.as_ref().is_none_or(|known| known.source == ReplySource::Screen)
+        {
+            // What was read off the screen is the lesser answer.
+            notes.push(self.answer(&last, Some(cut(reply))));
+        }
+        notes
+    }
+
+    /// Gives a turn that is over its answer.
+    fn answer(&mut self, turn: &Turn, reply: Option<Reply>) -> (Actor, EventKind) {
+        self.change(turn.number, turn.accepted_at, |turn| turn.reply.clone_from(&reply));
+        let (reply_source, outcome) =
+            (reply.as_ref().map(|reply| reply.source), turn.outcome.unwrap_or(TurnOutcome::Lost));
+        let reply = reply.map(|reply| reply.text.to_string());
+        (Actor::Observed, EventKind::TurnEnded { turn: turn.number, outcome, reply, reply_source })
     }
 
     /// Whoever delivered that prompt has died before its receipt was written: nobody knows how far it came.
@@ -247,8 +274,10 @@ impl TurnLog {
                 }
             }),
             EventKind::TurnEnded { turn, outcome, reply, reply_source } => self.change(*turn, event.at, |turn| {
-                if turn.ended_at.is_none() {
-                    (turn.ended_at, turn.outcome) = (Some(event.at), Some(*outcome));
+                let is_better = *reply_source == Some(ReplySource::Transcript);
+                if turn.ended_at.is_none() || is_better {
+                    turn.ended_at.get_or_insert(event.at);
+                    turn.outcome = Some(*outcome);
                     let source = reply_source.zip(reply.as_deref());
                     turn.reply = source.map(|(source, text)| Reply { text: text.into(), source });
                 }
@@ -319,14 +348,11 @@ impl TurnLog {
     /// Ends the open turn, if there is one.
     fn end(&mut self, outcome: TurnOutcome, reply: Option<Reply>, now: Timestamp) -> Notes {
         let Some(turn) = self.open().map(|turn| turn.number) else { return Vec::new() };
-        let reply = reply.map(cut);
-        self.change(turn, now, |turn| {
-            (turn.ended_at, turn.outcome) = (Some(now), Some(outcome));
-            turn.reply.clone_from(&reply);
-        });
-        let reply_source = reply.as_ref().map(|reply| reply.source);
-        let reply = reply.map(|reply| reply.text.to_string());
-        vec![(Actor::Observed, EventKind::TurnEnded { turn, outcome, reply, reply_source })]
+        self.change(turn, now, |turn| (turn.ended_at, turn.outcome) = (Some(now), Some(outcome)));
+        // What an interrupted or failed turn has said is no answer.
+        let reply = reply.filter(|_| outcome == TurnOutcome::Success).map(cut);
+        let ended = self.turns.back().cloned();
+        ended.map(|turn| self.answer(&turn, reply)).into_iter().collect()
     }
 
     /// Writes the receipt of the prompt that is on its way.

@@ -1,16 +1,16 @@
 //! Everything known, and how facts change it.
 
 use super::chronicle::Chronicle;
+use super::compose;
 use super::turns::{Accepted, Progress, TurnLog};
-use super::{compose, on_screen};
-use crate::model::history::{History, Lines, MAX_PART_BYTES, json_line};
+use crate::model::history::{History, Lines};
 use crate::model::live::{Identity, Status};
 use crate::model::snapshot::Oddities;
 use crate::model::{
-    Actor, AgentId, AgentView, Event, EventKind, Manifest, Queued, Record, Screen, Stage, Terminal, Turn,
+    Actor, AgentId, AgentView, Event, EventKind, Manifest, Queued, Record, Screen, Terminal, Transcript,
 };
 use crate::tool::{Tool, Tools};
-use crate::tracker::{ELSEWHERE_LIMIT, Report, Tracker};
+use crate::tracker::{Report, Tracker};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,8 @@ pub enum Fact {
     Scrollback(AgentId, Arc<str>),
     /// What an agent's program says elsewhere than on its terminal: the source, and nothing when it says nothing any more.
     Reported(AgentId, &'static str, Option<Box<Report>>),
+    /// The log that an agent's program keeps, as far as it has been read; nothing when none is known to be its.
+    Transcript(AgentId, Option<Arc<Transcript>>),
     /// Lines of an agent's journal, in order.
     Journal(AgentId, Vec<Event>),
     /// A prompt was accepted.
@@ -86,6 +88,10 @@ pub struct Agent {
     pub(super) turns: TurnLog,
     pub(super) queue: Arc<[Queued]>,
     pub(super) receipts: History,
+    /// When the last prompt was accepted.
+    pub(super) asked_at: Option<Timestamp>,
+    /// The log that its program keeps, once it is known which that is.
+    pub transcript: Option<Arc<Transcript>>,
     pub(super) error: Arc<str>,
     pub(super) noted_status: Option<Status>,
     pub(super) changed: bool,
@@ -108,12 +114,22 @@ impl Agent {
         &self.queue
     }
 
+    /// The last prompt that was accepted.
+    pub fn prompt(&self) -> &Arc<str> {
+        &self.prompt
+    }
+
+    /// When that was.
+    pub fn asked_at(&self) -> Option<Timestamp> {
+        self.asked_at
+    }
+
     /// What was published of it last.
     pub fn view(&self) -> Option<&Arc<AgentView>> {
         self.view.as_ref()
     }
 
-    fn screen(&self) -> Screen {
+    pub(super) fn screen(&self) -> Screen {
         match &self.terminal {
             Terminal::Seen(look) => look.screen.clone(),
             _ => Screen::default(),
@@ -198,11 +214,15 @@ impl World {
                     None => agent.tracker.withdraw(source, now),
                 });
             }
+            Fact::Transcript(id, transcript) => {
+                return self.noting(&id, now, |agent| agent.read_transcript(transcript, now));
+            }
             Fact::Accepted(id, prompt) => {
                 return self.noting(&id, now, |agent| {
-                    agent.prompt = prompt.text.as_str().into();
+                    (agent.prompt, agent.asked_at) = (prompt.text.as_str().into(), Some(now));
                     let notes = agent.turns.accepted(prompt, now);
                     agent.tracker.accepted(now);
+                    agent.consult_transcript(now);
                     notes
                 });
             }
@@ -280,7 +300,7 @@ impl World {
                 if relaunched {
                     agent.tracker = Tracker::new(record.lifecycle.updated_at, now);
                     agent.terminal = Terminal::Unseen;
-                    (agent.scrollback, agent.error) = (Arc::default(), Arc::default());
+                    (agent.scrollback, agent.error, agent.transcript) = (Arc::default(), Arc::default(), None);
                     self.last_slot += 1;
                     agent.slot = self.last_slot;
                     // A session of its own has a history of its own.
@@ -310,6 +330,8 @@ impl World {
                     turns: TurnLog::default(),
                     queue: Arc::default(),
                     receipts: History::default(),
+                    asked_at: None,
+                    transcript: None,
                     error: Arc::default(),
                     noted_status: None,
                     changed: true,
@@ -352,89 +374,5 @@ impl World {
             }
         }
         notes.into_iter().map(|(actor, kind)| (id.clone(), actor, kind)).collect()
-    }
-}
-
-fn show_receipt(receipts: &mut History, receipt: &impl serde::Serialize) {
-    if let Some(line) = json_line(receipt) {
-        receipts.push_json(&line, MAX_PART_BYTES);
-    }
-}
-
-/// What another process has done with a prompt, as far as the journal says.
-enum Elsewhere {
-    Accepted(Timestamp),
-    Confirmed,
-    Over,
-}
-
-impl Agent {
-    /// Takes in what its journal says, of ours or of another process.
-    fn read_journal(&mut self, events: &[Event], now: Timestamp) {
-        let mut elsewhere = None;
-        for event in events {
-            self.turns.apply(event);
-            match &event.kind {
-                EventKind::Prompt { text, .. } => {
-                    self.prompt = text.as_str().into();
-                    elsewhere = Some(Elsewhere::Accepted(event.at));
-                }
-                EventKind::Receipt(receipt) => {
-                    show_receipt(&mut self.receipts, receipt);
-                    let confirmed = receipt.stage == Stage::Confirmed;
-                    elsewhere = Some(if confirmed { Elsewhere::Confirmed } else { Elsewhere::Over });
-                }
-                EventKind::Interrupted(pressed) | EventKind::Answered(pressed) => {
-                    show_receipt(&mut self.receipts, pressed);
-                }
-                EventKind::TurnEnded { .. } => elsewhere = Some(Elsewhere::Over),
-                _ => {}
-            }
-        }
-        // A prompt of our own is known already. An old one is over, or nobody knows any more.
-        match elsewhere.filter(|_| !self.turns.is_delivering()) {
-            Some(Elsewhere::Accepted(at)) if now < at + ELSEWHERE_LIMIT => self.tracker.accepted_elsewhere(at),
-            Some(Elsewhere::Confirmed) => self.tracker.proven(now),
-            Some(Elsewhere::Over) => self.tracker.undelivered(now),
-            Some(Elsewhere::Accepted(_)) | None => {}
-        }
-    }
-
-    fn progress(&mut self, prompt_id: &str, progress: Progress, now: Timestamp) -> Vec<(Actor, EventKind)> {
-        let notes = self.turns.progress(prompt_id, progress.clone(), now);
-        match progress {
-            Progress::Pasted(_) => {}
-            Progress::Submitted { at, .. } => self.tracker.submitted(at, now),
-            Progress::Failed { .. } => self.tracker.undelivered(now),
-        }
-        notes
-    }
-
-    fn follow_turns(&mut self, now: Timestamp) -> Vec<(Actor, EventKind)> {
-        let reply = |turn: &Turn| match &self.terminal {
-            Terminal::Seen(look) => on_screen::reply(&self.tool, look, &self.scrollback, turn),
-            _ => None,
-        };
-        let is = self.tracker.turn_now();
-        if let Some((turn, submitted)) = self.turns.given_up(is)
-            && !turn.is_command()
-            && self.tracker.has_moved_since(submitted)
-            && let Some(reply) = reply(turn)
-        {
-            self.tracker.answered_unseen(now);
-            return self.turns.answered_unseen(self.tracker.turn_now(), reply, now);
-        }
-        self.turns.follow(is, self.tracker.status(), reply, now)
-    }
-
-    fn look(&mut self, terminal: Terminal, now: Timestamp) {
-        let before = self.screen();
-        let words = self.manifest.as_ref().ok().and_then(|manifest| manifest.tool_version.as_deref());
-        let version = words.and_then(crate::tool::version);
-        self.tracker.observe(&self.tool, version.as_ref(), &terminal, &before, now);
-        // What a program showed last stays readable after its session is gone.
-        if !matches!((&terminal, &self.terminal), (Terminal::NoSession, Terminal::Seen(_))) {
-            self.terminal = terminal;
-        }
     }
 }

@@ -12,6 +12,7 @@ pub mod record;
 pub mod screen;
 pub mod snapshot;
 pub mod style;
+pub mod transcript;
 pub mod turn;
 
 pub use event::{Actor, Event, EventKind};
@@ -25,4 +26,5 @@ pub use record::{Lifecycle, LifecycleState, Manifest, Record};
 pub use screen::Screen;
 pub use snapshot::{AgentView, Listing, Queued, Snapshot};
 pub use style::{Style, Styles};
+pub use transcript::{Exchange, Transcript};
 pub use turn::{Reply, ReplySource, Turn, TurnOutcome};

@@ -6,6 +6,7 @@ use super::live::{LiveState, Status, Tristate};
 use super::name::AgentId;
 use super::record::Backend;
 use super::screen::Screen;
+use super::transcript::Transcript;
 use super::turn::Turn;
 use crate::error::{Error, Kind, Result};
 use jiff::Timestamp;
@@ -135,6 +136,8 @@ pub struct AgentView {
     pub queue: Arc<[Queued]>,
     /// What became of its prompts, one receipt a line.
     pub receipts: History,
+    /// The log that its program keeps, once it is known which that is.
+    pub transcript: Option<Arc<Transcript>>,
     /// The sentence behind the last refused write.
     pub error: Arc<str>,
     /// Its record.

@@ -1,4 +1,4 @@
-//! `/proc/PID/environ`: the environment that a program was started with.
+//! `/proc/PID/environ` and `/proc/PID/cwd`: the environment that a program was started with, and where it works.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,6 +14,11 @@ pub fn variable(pid: i32, name: &str) -> Option<PathBuf> {
     let mut bytes = Vec::new();
     File::open(format!("/proc/{pid}/environ")).ok()?.take(MAX_ENVIRON_BYTES).read_to_end(&mut bytes).ok()?;
     value(&bytes, name).map(|value| OsString::from_vec(value.to_owned()).into())
+}
+
+/// The directory that the process works in; `None` when it cannot be seen.
+pub fn directory(pid: i32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).ok()
 }
 
 fn value<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {
@@ -37,6 +42,7 @@ mod tests {
     fn our_own_is_seen() {
         let pid = i32::try_from(std::process::id()).unwrap();
         assert_eq!(variable(pid, "PATH"), std::env::var_os("PATH").map(PathBuf::from));
-        assert_eq!(variable(0, "PATH"), None);
+        assert_eq!(directory(pid), std::env::current_dir().ok());
+        assert_eq!((variable(0, "PATH"), directory(0)), (None, None));
     }
 }

@@ -5,9 +5,11 @@
 
 mod ended;
 mod environ;
+mod open;
 mod stat;
 mod walk;
 
 pub use ended::ended;
-pub use environ::variable;
+pub use environ::{directory, variable};
+pub use open::{Open, open_files};
 pub use walk::{MAX_ARGV_BYTES, MAX_PROCESSES, name, programs, start_time, thread_group, was_signalled};

@@ -11,6 +11,7 @@ use super::script::{self, Beat};
 use super::text;
 use super::transcript::{Entry, INDENT, Transcript};
 use super::words;
+use super::written::Pages;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -110,6 +111,8 @@ pub(super) struct App {
     turns: u64,
     titles: bool,
     records: Vec<Record>,
+    /// The log of its conversation.
+    pub(super) pages: Pages,
 }
 
 impl App {
@@ -135,7 +138,9 @@ impl App {
             turns: 0,
             titles: true,
             records: Vec::new(),
+            pages: Pages::default(),
         };
+        app.pages.session();
         app.records.push(Record::Start { name: app.name.clone(), pid: std::process::id() });
         app.advance();
         app
@@ -363,6 +368,7 @@ impl App {
 
     fn begin(&mut self, prompt: &str) {
         words::echo(&mut self.transcript, prompt);
+        self.pages.begin(prompt);
         self.turns += 1;
         self.records.push(Record::TurnBegan { turn: self.turns });
         self.phase = Phase::Turn(Turn {
@@ -383,6 +389,7 @@ impl App {
     fn end_turn(&mut self, outcome: Outcome) {
         if let Phase::Turn(turn) = std::mem::replace(&mut self.phase, Phase::Idle) {
             self.transcript.space();
+            self.pages.end(outcome);
             self.records.push(Record::TurnEnded { turn: turn.number, outcome });
         }
         if let Some(prompt) = self.queue.pop_front() {
@@ -437,14 +444,17 @@ impl App {
             }
             Beat::Word { text, first: false } => {
                 turn.due = self.now + self.pace;
+                self.pages.say(" ", &text);
                 self.transcript.extend(&text);
             }
             Beat::Word { text, first: true } => {
                 turn.due = self.now + self.pace;
                 self.transcript.space();
+                self.pages.say("\n\n", &text);
                 self.transcript.push(Entry::new(text, Style::Plain).marked(mark, Style::Accent));
             }
             Beat::Quote(text) => {
+                self.pages.say("\n", text);
                 words::block(&mut self.transcript, text, mark, Style::Plain);
             }
             Beat::Lines { next, last } => {
@@ -453,10 +463,13 @@ impl App {
                     turn.beats.push_front(Beat::Lines { next: end + 1, last });
                 }
                 for number in next..=end {
-                    self.transcript.push(Entry::new(format!("line {number}"), Style::Plain));
+                    let line = format!("line {number}");
+                    self.pages.say("\n", &line);
+                    self.transcript.push(Entry::new(line, Style::Plain));
                 }
             }
             Beat::Ask(command) => {
+                self.pages.pause();
                 self.records.push(Record::Asked { command: command.clone() });
                 turn.question = Some(Question { command: text::printable(&command), selected: 0 });
                 self.armed = None;

@@ -110,10 +110,10 @@ pub(super) enum Outcome {
 pub(super) struct Log(File);
 
 #[derive(Serialize)]
-struct Stamped<'a> {
+struct Stamped<'a, T> {
     t: f64,
     #[serde(flatten)]
-    record: &'a Record,
+    record: &'a T,
 }
 
 impl Log {
@@ -128,7 +128,7 @@ impl Log {
     }
 
     /// Appends one line in one write; its `t` is `time` in seconds since 1970.
-    pub(super) fn append(&mut self, record: &Record, time: SystemTime) -> Result<()> {
+    pub(super) fn append(&mut self, record: &impl Serialize, time: SystemTime) -> Result<()> {
         let t = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let mut line = serde_json::to_vec(&Stamped { t, record })
             .map_err(|error| Error::new(Kind::Io, format!("cannot write the log: {error}")))?;

@@ -21,6 +21,7 @@ mod text;
 mod transcript;
 mod view;
 mod words;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,9 @@ pub struct Args {
     /// Append one JSON line to FILE for each thing received
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// Append one JSON line to FILE for each prompt, message and end of a turn
+    #[arg(long, value_name = "FILE")]
+    transcript: Option<PathBuf>,
     /// Milliseconds between the words of an answer
     #[arg(long, value_name = "MS", default_value_t = 30)]
     pace: u64,
@@ -67,6 +71,8 @@ pub struct Args {
 pub struct Options {
     /// Where one JSON line is appended for each thing received: `{"t":SECONDS,"event":"prompt","text":…}`.
     pub log: Option<PathBuf>,
+    /// Where its conversation is appended, as other programs keep theirs: `{"t":SECONDS,"event":"user","text":…}`.
+    pub transcript: Option<PathBuf>,
     /// Time between the words of an answer.
     pub pace: Duration,
     /// Time until it takes input; what is sent before waits in the terminal.
@@ -83,6 +89,7 @@ impl From<Args> for Options {
     fn from(args: Args) -> Self {
         Self {
             log: args.log,
+            transcript: args.transcript,
             pace: Duration::from_millis(args.pace),
             start_delay: Duration::from_millis(args.start_delay),
             name: args.name,
@@ -108,10 +115,11 @@ pub fn run(options: Options) -> ExitCode {
 }
 
 fn try_run(options: &Options) -> Result<u8> {
-    let log = options.log.as_deref().map(log::Log::open).transpose()?;
+    let open = |path: &Option<PathBuf>| path.as_deref().map(log::Log::open).transpose();
+    let (log, conversation) = (open(&options.log)?, open(&options.transcript)?);
     let terminal = terminal::Terminal::open(options.alternate)?;
     let name = options.name.as_deref().unwrap_or(NAME);
     let mut app = app::App::new(name, options.pace, options.start_delay, terminal::size());
     app.mischief = options.mischief.clone();
-    terminal.run(&mut app, log)
+    terminal.run(&mut app, log, conversation)
 }

@@ -66,8 +66,9 @@ impl Terminal {
         Ok(terminal)
     }
 
-    /// Runs `app` until it is over and returns its exit code.
-    pub(super) fn run(&self, app: &mut App, mut log: Option<Log>) -> Result<u8> {
+    /// Runs `app` until it is over and returns its exit code. What it receives goes to `log`, what it says to
+    /// `conversation`.
+    pub(super) fn run(&self, app: &mut App, mut log: Option<Log>, mut conversation: Option<Log>) -> Result<u8> {
         let clock = Instant::now();
         let (mut painter, mut bytes) = Painter::start(app.size);
         let mut decoder = Decoder::default();
@@ -83,6 +84,10 @@ impl Terminal {
             let records = app.take_records();
             if let Some(log) = &mut log {
                 records.iter().try_for_each(|record| log.append(record, heard))?;
+            }
+            let pages = app.pages.take();
+            if let Some(conversation) = &mut conversation {
+                pages.iter().try_for_each(|page| conversation.append(page, heard))?;
             }
             drawn?;
             if let Some(code) = app.exit_code() {

@@ -17,8 +17,10 @@ const SAY: &str = "{say:";
 /// The line itself, with [`EVENT`] for the event.
 ///
 /// It reads its input to the end, because a program may mind that nobody does, unless that is the keyboard. Events of a
-/// subagent are not the agent's own. It says nothing, and ends with 0 whatever happens: 2 would stop the program.
-const LINE: &str = r#"{ [ -t 0 ] || case $(head -c 4096; cat >/dev/null) in *'"agent_id":'*) exit 0 ;; esac; echo '{"event":"EVENT"}' >>"$TROOP_HOOKS"; } 2>/dev/null || :"#;
+/// subagent are not the agent's own. Where the program names its transcript, that is reported as it stands there, in
+/// the words of JSON; one that is written with an escape is left out. It says nothing, and ends with 0 whatever happens:
+/// 2 would stop the program.
+const LINE: &str = r#"{ i=; [ -t 0 ] || i=$(head -c 4096; cat >/dev/null); case $i in *'"agent_id":'*) exit 0 ;; esac; t=${i#*'"transcript_path":"'}; [ "$t" = "$i" ] && t=; t=${t%%'"'*}; case $t in *[\\]*) t= ;; esac; printf '{"event":"EVENT"%s}\n' "${t:+,\"transcript\":\"$t\"}" >>"$TROOP_HOOKS"; } 2>/dev/null || :"#;
 const EVENT: &str = "EVENT";
 
 /// What is injected, and what is made of what comes back.
@@ -47,6 +49,17 @@ struct Settings {
 #[derive(Deserialize)]
 struct Line {
     event: String,
+}
+
+/// The part of a line that names the transcript.
+#[derive(Deserialize)]
+struct Named {
+    transcript: PathBuf,
+}
+
+/// The transcript that the newest of these lines names which names one.
+pub fn transcript<'a>(lines: impl DoubleEndedIterator<Item = &'a [u8]>) -> Option<PathBuf> {
+    lines.rev().find_map(|line| serde_json::from_slice::<Named>(line).ok()).map(|line| line.transcript)
 }
 
 impl Hooks {
@@ -180,6 +193,26 @@ mod tests {
         assert!(!file.exists());
         run(&line("PreToolUse"), br#"{"prompt":"say \"agent_id\":1"}"#, Some(&file));
         assert!(file.exists());
+    }
+
+    #[test]
+    fn a_hook_reports_the_transcript() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("hooks");
+        let line = line("Stop");
+        for (path, reported) in [
+            ("/a b/%s$(x)`y`'é'/c.jsonl", Some("/a b/%s$(x)`y`'é'/c.jsonl")),
+            (r#"/a\"b"#, None),
+            (r"/a\\b", None),
+            ("", None),
+        ] {
+            let input = format!(r#"{{"session_id":"1","transcript_path":"{path}","cwd":"/","prompt":"x"}}"#);
+            run(&line, input.as_bytes(), Some(&file));
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert_eq!(transcript(text.lines().map(str::as_bytes)), reported.map(PathBuf::from), "{text}");
+            assert!(hooks("claude").read(text.lines().map(str::as_bytes), NOW).unwrap().is_some(), "{text}");
+            std::fs::remove_file(&file).unwrap();
+        }
     }
 
     #[test]

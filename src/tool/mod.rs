@@ -5,6 +5,7 @@
 mod answer;
 mod file;
 mod hooks;
+mod own_home;
 mod question;
 mod read;
 mod region;
@@ -13,16 +14,18 @@ mod said;
 mod status_file;
 mod style;
 mod tools;
+mod transcript_file;
 mod version;
 
 pub use answer::{Answer, Pick};
-pub use hooks::{HOOKS_ENV, Hooks};
+pub use hooks::{HOOKS_ENV, Hooks, transcript as reported_transcript};
 pub use read::Found;
 pub use region::{Region, Sight};
 pub use rule::{Rule, Shows};
 pub use said::Said;
 pub use status_file::StatusFile;
 pub use tools::Tools;
+pub use transcript_file::{By, TranscriptFile};
 pub use version::version;
 
 use crate::error::{Error, Kind, Result};
@@ -95,6 +98,8 @@ pub struct Tool {
     pub answer: Option<Answer>,
     /// Whether its interrupt key has to be pressed a second time while it still works.
     pub interrupts_twice: bool,
+    /// The logs that it keeps of its conversations, the one first that is looked for first.
+    pub transcripts: Vec<TranscriptFile>,
     regions: Vec<(String, Condition)>,
     question: question::Reader,
     /// What is asked when none of the rules matches: the rules of [`GENERIC`].
@@ -138,6 +143,11 @@ impl Tool {
         file.status_file.as_ref().map_or(Ok(()), StatusFile::check).map_err(wrong)?;
         file.hooks.as_ref().map_or(Ok(()), Hooks::check).map_err(wrong)?;
         file.answer.as_ref().map_or(Ok(()), Answer::check).map_err(wrong)?;
+        for (at, transcript) in file.transcript.iter().enumerate() {
+            let header = text.lines().enumerate().filter(|(_, line)| line.trim_end() == "[[transcript]]").nth(at);
+            let line = header.map_or(1, |(line, _)| line + 1);
+            transcript.check().map_err(|why| wrong(format!("is wrong at line {line}: it {why}")))?;
+        }
         let used = file.rule.iter().flat_map(Rule::conditions).filter_map(|condition| condition.region.name());
         let question = question::Reader::new(file.question).map_err(&wrong)?;
         if let Some(name) = used.chain(question.region_name()).find(|name| !file.regions.contains_key(*name)) {
@@ -171,6 +181,7 @@ impl Tool {
             hooks: file.hooks,
             answer: file.answer,
             interrupts_twice: file.interrupt.twice,
+            transcripts: file.transcript,
             regions,
             question,
             last_resort: None,

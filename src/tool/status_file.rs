@@ -1,14 +1,13 @@
 //! The file in which a program keeps its own status while it runs: where it is, and what it says.
 
+use super::own_home::{HOME, OwnHome, below_home};
 use super::{Said, Shows, said};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// What stands for the program's own home at the begin of the path.
-const HOME: &str = "{home}/";
 /// What stands for the process.
 const PID: &str = "{pid}";
 
@@ -17,7 +16,7 @@ const PID: &str = "{pid}";
 #[serde(deny_unknown_fields)]
 pub struct StatusFile {
     path: String,
-    home: Home,
+    home: OwnHome,
     /// The key of the process's start time, in clock ticks since boot: a process id is used again.
     pid_start: String,
     /// The key of the status.
@@ -28,19 +27,10 @@ pub struct StatusFile {
     shows: BTreeMap<String, Shows>,
 }
 
-/// Where a program keeps its own files: the directory that a variable of its environment names, else one below its HOME.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Home {
-    env: String,
-    default: String,
-}
-
 impl StatusFile {
     /// Where the process with that id keeps it; `variable` reads the process's environment.
     pub fn path(&self, pid: i32, variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-        let set = |name: &str| variable(name).filter(|path| path.is_absolute());
-        let home = set(&self.home.env).or_else(|| Some(set("HOME")?.join(&self.home.default)))?;
+        let home = self.home.find(variable, Vec::new)?;
         Some(home.join(self.path.strip_prefix(HOME)?.replace(PID, &pid.to_string())))
     }
 
@@ -65,9 +55,8 @@ impl StatusFile {
 
     /// What is wrong with the definition, if anything is.
     pub(super) fn check(&self) -> Result<(), String> {
-        let inside = |path: &str| !Path::new(path).is_absolute() && !path.split('/').any(|part| part == "..");
-        let below = self.path.strip_prefix(HOME).filter(|path| inside(path) && path.contains(PID));
-        if below.is_none() || !inside(&self.home.default) {
+        let below = below_home(&self.path).filter(|path| path.contains(PID));
+        if below.is_none() || !self.home.is_right() {
             return Err(format!("keeps its status file at {:?}; write {HOME}DIRECTORY/{PID}.json", self.path));
         }
         said::check("status file", &self.shows, self.fresh_ms)

@@ -22,6 +22,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use table::{AGENT, AgentFile, Form, ROOT, RootFile, TURN};
 
+/// Where a link leads whose target nobody knows: nowhere.
+const UNKNOWN: &str = "unknown";
+
 /// What kind of thing a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeKind {
@@ -245,8 +248,12 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
                     Some(root) => root.to_path_buf(),
                     None => identity.manifest_path.parent()?.to_owned(),
                 }),
+                AgentFile::Transcript => Some(match &view.transcript {
+                    Some(transcript) => transcript.path.to_path_buf(),
+                    None => UNKNOWN.into(),
+                }),
                 // Without a readable manifest nobody knows; a link to nowhere says so.
-                AgentFile::Cwd => Some(PathBuf::from(identity.working_directory.as_deref().unwrap_or("unknown"))),
+                AgentFile::Cwd => Some(PathBuf::from(identity.working_directory.as_deref().unwrap_or(UNKNOWN))),
                 _ => None,
             }
         }

@@ -91,6 +91,7 @@ fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option
         AgentFile::Manifest
         | AgentFile::Record
         | AgentFile::Session
+        | AgentFile::Transcript
         | AgentFile::Cwd
         | AgentFile::Turns
         | AgentFile::Queue => return None,

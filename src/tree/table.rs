@@ -111,6 +111,7 @@ table! {
         Manifest "manifest" Link "the session's manifest.json on disk";
         Record "record" Link "the registry's record.json on disk";
         Session "session" Link "the session root";
+        Transcript "transcript" Link "the log that its program keeps of the conversation; `unknown` while it is not certain which";
         Cwd "cwd" Link "the directory the agent works in";
     }
 }

@@ -46,7 +46,8 @@ fn every_prompt_arrives_once_or_its_receipt_says_so() {
     for (mood, args, count) in MOODS {
         for _ in 0..count {
             let name = format!("a{}", agents.len());
-            let args = format!("{args} --seed {}", agents.len() + 1);
+            let said = world.sandbox().path().join(format!("{name}.said"));
+            let args = format!("{args} --seed {} --transcript {}", agents.len() + 1, said.display());
             if mood.starts_with("dies") {
                 // A shell takes over when it has died.
                 let script = world.sandbox().work().join(format!("{name}.sh"));

@@ -16,4 +16,5 @@ mod support;
 mod tidy;
 mod tmux;
 mod tracking;
+mod transcript;
 mod tree;

@@ -100,6 +100,8 @@ fn the_gemini_cli_is_launched_prompted_interrupted_and_stopped() {
     world.echo("mock.say.hello-from-the-mock", "agents/g1/prompt");
     world.wait_to_contain("agents/g1/screen", "hello from the mock");
     world.wait_for("agents/g1/status", "ready");
+    let transcript = || fs::read_to_string(world.file("agents/g1/transcript")).unwrap_or_default();
+    wait("the transcript", || transcript().contains("hello from the mock").then_some(()), transcript);
 
     // Several lines arrive as one submission, byte for byte.
     let lines = "first line\n    if x < 1: # indented\n\nlast lïne, with \"quotes\" and $HOME";

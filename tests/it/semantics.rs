@@ -16,6 +16,7 @@ mod records;
 mod refusal;
 mod sources;
 mod state;
+mod transcript;
 mod tree;
 mod turns;
 mod world;

@@ -52,7 +52,7 @@ impl super::Source for Source {
         }
     }
 
-    fn name(&self) -> &'static str {
-        NAME
+    fn name(&self) -> Option<&'static str> {
+        Some(NAME)
     }
 }

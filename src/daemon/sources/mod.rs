@@ -4,17 +4,21 @@
 //!
 //! Each kind of source is one file here and one line in [`sources_of`].
 
+mod bind;
+mod claims;
 mod hooks;
 mod place;
 mod status_file;
+mod transcript;
 
 use super::event::{Event, Events, Serial};
 use super::journals::journal_root;
-use crate::engine::World;
-use crate::model::{AgentId, Process, Terminal};
+use crate::engine::{Agent, World};
+use crate::model::{AgentId, Process, Terminal, Transcript};
 use crate::store::Watch;
 use crate::tool::Tool;
 use crate::tracker::Report;
+use claims::{Asked, Claims};
 use jiff::Timestamp;
 use place::Places;
 use std::collections::HashMap;
@@ -48,6 +52,8 @@ enum Ask {
     Forget(AgentId),
     /// Something at that path appeared, changed or went.
     Changed(PathBuf),
+    /// The agent's status has changed, and this was asked of it last: some logs say only by that whose they are.
+    Look(AgentId, Option<Asked>),
     /// Anything may have changed.
     Again,
 }
@@ -61,6 +67,7 @@ struct Follow {
     /// Where the agent's own files are.
     root: PathBuf,
     launched_at: Timestamp,
+    asked: Option<Asked>,
 }
 
 /// One source of one agent.
@@ -69,8 +76,12 @@ trait Source {
     fn concerns(&self, path: &Path) -> bool;
     /// What it says now.
     fn read(&mut self) -> News;
-    /// The name of its kind, as the evidence shows it.
-    fn name(&self) -> &'static str;
+    /// The same, when the agent's status has changed and this was asked of it last.
+    fn look(&mut self, _asked: Option<Asked>) -> News {
+        News::Nothing
+    }
+    /// The name of its kind, as the evidence shows it; none when it says nothing of the status.
+    fn name(&self) -> Option<&'static str>;
 }
 
 /// What reading a source gave.
@@ -79,13 +90,17 @@ enum News {
     Nothing,
     /// It says something, or not any more.
     Says(Option<Report>),
+    /// The agent's log is this one, or none is known to be.
+    Wrote(Option<Arc<Transcript>>),
 }
 
 /// The sources that the tool's definition has.
-fn sources_of(follow: &Follow, places: &Places, again: bool) -> Vec<Box<dyn Source>> {
+fn sources_of(follow: &Follow, places: &Places, claims: &Claims, again: bool) -> Vec<Box<dyn Source>> {
     let status_file = status_file::Source::of(follow, places).map(|source| Box::new(source) as Box<dyn Source>);
     let hooks = hooks::Source::of(follow, again).map(|source| Box::new(source) as Box<dyn Source>);
-    status_file.into_iter().chain(hooks).collect()
+    let transcript =
+        transcript::Source::of(follow, places, claims, again).map(|source| Box::new(source) as Box<dyn Source>);
+    status_file.into_iter().chain(hooks).chain(transcript).collect()
 }
 
 impl Sources {
@@ -105,7 +120,7 @@ impl Sources {
     pub(super) fn looked(&mut self, id: &AgentId, world: &World) {
         let Some(agent) = world.agents.get(id) else { return };
         let Terminal::Seen(look) = &agent.terminal else { return };
-        if agent.tool.status_file.is_none() && agent.tool.hooks.is_none() {
+        if agent.tool.status_file.is_none() && agent.tool.hooks.is_none() && agent.tool.transcripts.is_empty() {
             return;
         }
         let ours = || look.programs.in_front().filter(|p| agent.tool.owns(&p.comm, &p.argv)).take(MAX_PROGRAMS);
@@ -122,11 +137,21 @@ impl Sources {
             programs: programs.clone(),
             root: journal_root(&agent.record).to_path_buf(),
             launched_at: agent.record.lifecycle.updated_at,
+            asked: asked(agent),
         };
         // What the last programs said is taken for news no longer, and when too much waits, the next look tries again.
         self.known.remove(id);
         if self.asks.try_send(Ask::Follow(Box::new(follow))).is_ok() {
             self.known.insert(id.clone(), Known { serial, programs, is_read: false });
+        }
+    }
+
+    /// An agent's status has changed.
+    pub(super) fn moved(&mut self, id: &AgentId, world: &World) {
+        if let Some(agent) = world.agents.get(id).filter(|agent| !agent.tool.transcripts.is_empty())
+            && self.known.contains_key(id)
+        {
+            self.ask(Ask::Look(id.clone(), asked(agent)));
         }
     }
 
@@ -174,6 +199,10 @@ impl Sources {
     }
 }
 
+fn asked(agent: &Agent) -> Option<Asked> {
+    Some(Asked { prompt: agent.prompt().clone(), at: agent.asked_at()? })
+}
+
 /// One agent, on the thread's side.
 struct Followed {
     serial: Serial,
@@ -183,33 +212,51 @@ struct Followed {
 impl Followed {
     /// Takes back what its sources said, in the name of its successor; `false` when nobody listens any more.
     fn end(self, agent: &AgentId, serial: Serial, events: &Events) -> bool {
-        self.sources.iter().all(|source| {
-            let (agent, source) = (agent.clone(), source.name());
+        self.sources.iter().filter_map(|source| source.name()).all(|source| {
+            let agent = agent.clone();
             events.blocking_send(Event::Reported { agent, serial, source, report: None }).is_ok()
         })
     }
 
     /// Reads those of its sources that `changed` concerns, or all; `false` when nobody listens any more.
     fn read(&mut self, agent: &AgentId, changed: Option<&Path>, events: &Events) -> bool {
+        let serial = self.serial;
         let concerned = |source: &&mut Box<dyn Source>| changed.is_none_or(|path| source.concerns(path));
-        self.sources.iter_mut().filter(concerned).all(|source| match source.read() {
-            News::Nothing => true,
-            News::Says(report) => {
-                let (agent, serial, source) = (agent.clone(), self.serial, source.name());
-                events.blocking_send(Event::Reported { agent, serial, source, report: report.map(Box::new) }).is_ok()
-            }
+        self.sources.iter_mut().filter(concerned).all(|source| {
+            let news = source.read();
+            tell(agent, serial, source.name(), news, events)
+        })
+    }
+
+    /// Has all of its sources look because its status has changed; `false` when nobody listens any more.
+    fn look(&mut self, agent: &AgentId, asked: Option<&Asked>, events: &Events) -> bool {
+        let serial = self.serial;
+        self.sources.iter_mut().all(|source| {
+            let news = source.look(asked.cloned());
+            tell(agent, serial, source.name(), news, events)
         })
     }
 }
 
+fn tell(agent: &AgentId, serial: Serial, source: Option<&'static str>, news: News, events: &Events) -> bool {
+    let agent = agent.clone();
+    let event = match (news, source) {
+        (News::Says(report), Some(source)) => Event::Reported { agent, serial, source, report: report.map(Box::new) },
+        (News::Wrote(transcript), _) => Event::Transcribed { agent, serial, transcript },
+        (News::Nothing | News::Says(_), _) => return true,
+    };
+    events.blocking_send(event).is_ok()
+}
+
 fn run(mut asked: mpsc::Receiver<Ask>, places: &Places, events: &Events) {
     let mut all: HashMap<AgentId, Followed> = HashMap::new();
+    let claims = Claims::default();
     while let Some(ask) = asked.blocking_recv() {
         let goes_on = match ask {
             Ask::Follow(follow) => {
                 let (agent, serial) = (follow.agent.clone(), follow.serial);
                 let before = all.remove(&agent);
-                let mut followed = Followed { serial, sources: sources_of(&follow, places, before.is_some()) };
+                let mut followed = Followed { serial, sources: sources_of(&follow, places, &claims, before.is_some()) };
                 let goes_on = before.is_none_or(|before| before.end(&agent, serial, events))
                     && followed.read(&agent, None, events)
                     && events.blocking_send(Event::Followed { agent: agent.clone(), serial }).is_ok();
@@ -221,6 +268,7 @@ fn run(mut asked: mpsc::Receiver<Ask>, places: &Places, events: &Events) {
                 true
             }
             Ask::Changed(path) => all.iter_mut().all(|(id, followed)| followed.read(id, Some(&path), events)),
+            Ask::Look(id, asked) => all.get_mut(&id).is_none_or(|followed| followed.look(&id, asked.as_ref(), events)),
             Ask::Again => all.iter_mut().all(|(id, followed)| followed.read(id, None, events)),
         };
         if !goes_on {

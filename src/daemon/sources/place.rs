@@ -37,6 +37,12 @@ impl Places {
         Some(Place { places: self.clone(), file, dir: None })
     }
 
+    /// Whether `path` is not in our own mount, by whichever name.
+    pub(super) fn are_clear_of(&self, path: &Path) -> bool {
+        let real = || path.ancestors().find_map(|there| std::fs::canonicalize(there).ok());
+        !self.is_ours(path) && real().is_none_or(|real| !self.is_ours(&real))
+    }
+
     fn is_ours(&self, path: &Path) -> bool {
         self.0.mountpoint.as_ref().is_some_and(|mount| path.starts_with(mount))
     }

@@ -57,7 +57,7 @@ impl super::Source for Source {
         News::Says(report)
     }
 
-    fn name(&self) -> &'static str {
-        NAME
+    fn name(&self) -> Option<&'static str> {
+        Some(NAME)
     }
 }

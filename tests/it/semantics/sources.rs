@@ -130,7 +130,7 @@ fn what_a_program_says_elsewhere() {
     order(&world, "hook End");
     world.wait_status("a", "unknown");
     let settings = serde_json::from_str::<serde_json::Value>(&settings(&world).unwrap()).unwrap();
-    assert!(settings["asking"].as_str().unwrap().contains(r#"{"event":"Asking"}"#), "{settings}");
+    assert!(settings["asking"].as_str().unwrap().contains(r#"{"event":"Asking""#), "{settings}");
     let written = fs::read_dir(world.sandbox().home()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(written.into_iter().all(|name| name == ".config" || name == ".mute" || name == ".local"));
 }

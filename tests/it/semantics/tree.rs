@@ -39,9 +39,9 @@ pub fn everything(dir: &Path) -> Vec<PathBuf> {
 ///
 /// The directory of an agent holds `status`, `state.json`, `history`, `history.jsonl`, `screen`,
 /// `screen.ansi`, `scrollback`, `reply`, `question`, `explain`, `prompt`, `control`, `keys`,
-/// `delivery.jsonl`, `error`, the directories `queue` and `turns`, the links `manifest`, `record`, `session`
-/// and `cwd`, and once one was full `history.1`, `history.jsonl.1` and `delivery.jsonl.1`. Names and columns
-/// may be added; none is taken away.
+/// `delivery.jsonl`, `error`, the directories `queue` and `turns`, the links `manifest`, `record`, `session`,
+/// `transcript` and `cwd`, and once one was full `history.1`, `history.jsonl.1` and `delivery.jsonl.1`. Names
+/// and columns may be added; none is taken away.
 #[test]
 fn the_names() {
     let world = World::with("a");
@@ -69,6 +69,7 @@ fn the_names() {
         "session",
         "state.json",
         "status",
+        "transcript",
         "turns",
     ];
     assert_eq!(world.names("agents/a"), agent);
@@ -138,7 +139,7 @@ fn check_owner_and_modes() {
     assert_eq!(world.at("").metadata().unwrap().mode() & 0o7777, 0o700);
 }
 
-/// Every link can be followed: those below `by-id`, `by-status` and `by-tool` to the agent's directory,
+/// Every link but `transcript` can always be followed: those below `by-id`, `by-status` and `by-tool` to the agent's directory,
 /// `manifest` and `record` to the files on disk that describe it, `session` to the directory that
 /// holds them, `cwd` to where it works. An agent is in exactly one directory of `by-status`, the one
 /// its `status` names.
@@ -165,7 +166,7 @@ fn links_lead_somewhere() {
     world.wait_gone("by-status/ready/a");
     let found = world.sh("sh", "ls -d by-status/*/a");
     assert_eq!(found.out, "by-status/active/a\n");
-    assert_eq!(world.sh("sh", "find -L . -type l").out, "");
+    assert_eq!(world.sh("sh", "find -L . -type l ! -name transcript").out, "");
 }
 
 /// A stopped agent moves from `agents/` to `stopped/` with all its files. Its status is `gone`, its last
