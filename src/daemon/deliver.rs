@@ -69,6 +69,8 @@ impl Hands {
     async fn submit(&self, target: &Target, link: &Link, text: &str) -> Result<Progress> {
         let key = Key::parse(&target.tool.submit_key)?;
         let stands = |shows: Option<Shows>| shows.is_some_and(Shows::is_draft);
+        // Half a picture shows nothing, and proves nothing.
+        let let_go = |shows: Option<Shows>| shows.is_some_and(|shows| !shows.is_draft());
         let mut last = self.until(target, link, PASTE_SHOWS, stands).await?;
         tokio::time::sleep(target.tool.settle_for(text.len())).await;
         let at = now();
@@ -78,7 +80,7 @@ impl Hands {
             }
             link.client.submit(&link.pane, &key).await?;
             // The composer was empty under our lock: what stands in it is ours.
-            last = match self.until(target, link, SUBMIT_SHOWS, |shows| !stands(shows)).await {
+            last = match self.until(target, link, SUBMIT_SHOWS, let_go).await {
                 // It ended over the prompt: it has taken it.
                 Err(error) if error.kind() == Kind::Gone => None,
                 last => last?,

@@ -110,7 +110,14 @@ impl TurnLog {
 
     /// A prompt was accepted: its turn is open from now on.
     pub(super) fn accepted(&mut self, prompt: Accepted, now: Timestamp) -> Notes {
-        let mut notes = self.end(TurnOutcome::Lost, None, now);
+        // Nobody accepts a prompt before the last one is over; should it be so, its fate is told as far as it is known.
+        let began = self.open().is_some_and(|turn| turn.started_at.is_some());
+        let mut notes = match (began, self.delivery.is_some()) {
+            (_, false) => Vec::new(),
+            (true, true) => self.settle(Stage::Confirmed, Some("screen"), None, now),
+            (false, true) => self.settle(Stage::Unconfirmed, None, Some("another prompt came".to_owned()), now),
+        };
+        notes.extend(self.end(TurnOutcome::Lost, None, now));
         let turn = self.last_number() + 1;
         self.unproven = None;
         self.push(Turn {
@@ -171,18 +178,20 @@ impl TurnLog {
     ) -> Notes {
         let was = std::mem::replace(&mut self.was, is);
         let mut notes = Vec::new();
+        let ended = is.last.updated_at_utc.is_some() && is.last != was.last;
+        // One that began and ended between two looks.
+        let unseen = was.active.is_none() && is.active.is_none() && ended;
         if was.active.is_none()
-            && let Some(source) = is.active
+            && let Some(source) = is.active.or(unseen.then_some(is.last.source))
         {
             notes.extend(self.began(source, now));
         }
-        if was.active.is_some() && is.active.is_none() {
-            let ended = is.last.updated_at_utc.is_some() && is.last != was.last;
+        if (was.active.is_some() || unseen) && is.active.is_none() {
             let outcome = if ended { is.last.result.into() } else { TurnOutcome::Lost };
             let reply = self.open().and_then(|turn| reply(turn));
             notes.extend(self.end(outcome, reply, now));
         }
-        if was.submitted && !is.submitted && is.active.is_none() {
+        if was.submitted && !is.submitted && is.active.is_none() && !ended {
             let alive = status.is_alive();
             let reason = if alive { "no turn began" } else { "the program ended before its turn began" };
             notes.extend(self.settle(Stage::Unconfirmed, None, Some(reason.to_owned()), now));

@@ -75,7 +75,7 @@ pub(super) fn file_type(kind: NodeKind) -> FileType {
 /// How long the kernel may keep a name: what comes and goes inside an agent's directory is not announced.
 pub(super) fn name_ttl(node: Node) -> Duration {
     match node {
-        Node::Turn(..) | Node::LastTurn(_) | Node::Queued(..) => FILE_TTL,
+        Node::Turn(..) | Node::LastTurn(_) | Node::Queued(..) | Node::Log(..) => FILE_TTL,
         _ => NAME_TTL,
     }
 }

@@ -87,6 +87,8 @@ pub struct Tracker {
     /// Whether the program's transcript has the answer to the turn that goes on; none without a transcript.
     answered: Option<bool>,
     turn: Option<TurnSource>,
+    /// When the last accepted prompt was proven to have begun its turn.
+    proven_at: Option<Timestamp>,
     last_turn: LastTurn,
     status: Status,
     status_since: Timestamp,
@@ -140,6 +142,7 @@ impl Tracker {
             interrupted_at: None,
             answered: None,
             turn: None,
+            proven_at: None,
             last_turn: LastTurn::default(),
             status: Status::Unknown,
             status_since: now,
@@ -221,7 +224,7 @@ impl Tracker {
 
     /// Another process has seen the accepted prompt's turn.
     pub fn proven(&mut self, now: Timestamp) {
-        self.turn_is_proven();
+        self.turn_is_proven(now);
         self.tick(now);
     }
 
@@ -230,7 +233,7 @@ impl Tracker {
     pub fn transcript(&mut self, says: Option<(bool, bool)>, now: Timestamp) {
         self.answered = says.map(|(_, answered)| answered);
         if says.is_some_and(|(has_prompt, _)| has_prompt) {
-            self.turn_is_proven();
+            self.turn_is_proven(now);
         }
         self.tick(now);
     }
@@ -387,7 +390,12 @@ impl Tracker {
         let alone = self.tool.untuned
             || (self.tool.titles_ready && !self.reading.title_agrees() && !self.report_agrees(self.ticked_at));
         let settle = if alone { self.tool.ready_settle.max(LONE_SETTLE) } else { self.tool.ready_settle };
-        let settled = held.since + if self.owes_answer() { settle + ANSWER_LIMIT } else { settle };
+        // A composer from before the turn does not end it; its answer does.
+        let settled = match self.proven_at.filter(|_| self.owes_answer()) {
+            Some(proven) => held.since.max(proven) + settle + ANSWER_LIMIT,
+            None if self.owes_answer() => held.since + settle + ANSWER_LIMIT,
+            None => held.since + settle,
+        };
         if self.coming_up { settled.max(self.screen_changed_at + self.tool.start_settle) } else { settled }
     }
 }

@@ -43,16 +43,17 @@ impl Tracker {
             Liveness::NoSession | Liveness::Dead(_) | Liveness::Ended(_) => (false, true),
         };
         if proven {
-            self.turn_is_proven();
+            self.turn_is_proven(now);
         } else if over {
             self.submission = None;
         }
     }
 
     /// Something else than the screen proves that the accepted prompt has begun its turn.
-    pub(super) fn turn_is_proven(&mut self) {
+    pub(super) fn turn_is_proven(&mut self, now: Timestamp) {
         if self.submission.take().is_some() {
             self.turn = Some(TurnSource::ExplicitInput);
+            self.proven_at = Some(now);
         }
     }
 

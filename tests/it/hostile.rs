@@ -122,6 +122,15 @@ fn every_prompt_arrives_once_or_its_receipt_says_so() {
         let Tally { accepted, confirmed, unconfirmed, refused, arrived } = tally;
         println!("{mood:<26}{accepted:>9}{confirmed:>11}{unconfirmed:>13}{refused:>9}{arrived:>9}");
     }
+    for (name, mood) in &agents {
+        for line in world
+            .read(&format!("agents/{name}/history"))
+            .lines()
+            .filter(|line| line.contains("prompt refused: ") || line.contains("prompt unconfirmed: "))
+        {
+            println!("{mood}: {}", line.split_once("  prompt ").map_or(line, |(_, rest)| rest));
+        }
+    }
     println!("{wanted} prompts from {WRITERS} writers to {} agents in {:.1} s", agents.len(), took.as_secs_f64());
 }
 
@@ -159,15 +168,16 @@ fn clear_drafts(world: &World, agents: &[(String, &str)], over: &AtomicBool) {
 }
 
 fn check(world: &World, name: &str, accepted: &BTreeMap<String, String>, tally: &mut Tally) {
-    let history = world.history(&format!("agents/{name}"));
-    let prompts = history.iter().filter(|event| event["event"] == "prompt");
+    // What the mount shows begins anew when it is full; the journal has all of it.
+    let journal = world.at(format!("agents/{name}/session/troop/history.jsonl"));
+    let history: Vec<Value> =
+        fs::read_to_string(journal).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &'static str| history.iter().filter(move |event| event["event"] == kind);
     let text_of: BTreeMap<&str, &str> =
-        prompts.clone().map(|event| (event["prompt_id"].as_str().unwrap(), event["text"].as_str().unwrap())).collect();
-    let order: Vec<&str> = prompts.map(|event| event["text"].as_str().unwrap()).collect();
+        of("prompt").map(|event| (event["prompt_id"].as_str().unwrap(), event["text"].as_str().unwrap())).collect();
+    let order: Vec<&str> = of("prompt").map(|event| event["text"].as_str().unwrap()).collect();
     let mut stage_of: BTreeMap<&str, String> = BTreeMap::new();
-    let receipts = world.read(&format!("agents/{name}/delivery.jsonl"));
-    for line in receipts.lines() {
-        let receipt: Value = serde_json::from_str(line).unwrap();
+    for receipt in of("receipt") {
         let text = text_of[receipt["prompt_id"].as_str().unwrap()];
         stage_of.insert(text, receipt["stage"].as_str().unwrap().to_owned());
     }
@@ -177,7 +187,7 @@ fn check(world: &World, name: &str, accepted: &BTreeMap<String, String>, tally: 
         let stage = stage_of
             .get(text.as_str())
             .unwrap_or_else(|| {
-                panic!("{name}: no receipt for {text:?}\n{receipts}\n{}", world.read(&format!("agents/{name}/history")))
+                panic!("{name}: no receipt for {text:?}\n{}", world.read(&format!("agents/{name}/history")))
             })
             .as_str();
         let fits = match stage {

@@ -97,7 +97,7 @@ fn a_full_history_is_moved_aside() {
     assert_eq!(shown, (last + 1 - shown.len() as u64..=last).collect::<Vec<_>>());
     assert!(shown.len() > 6);
     let texts = world.read("agents/a/history.1") + &world.read("agents/a/history");
-    assert_eq!(texts.matches("prompt: ").count(), shown.len());
+    assert_eq!(texts.matches("  keys ").count(), shown.len());
     // Moved aside, a file is the same file.
     let moved = fs::metadata(world.at("agents/a/history.jsonl.1")).unwrap().ino();
     assert!(inodes.contains(&moved) && moved != fs::metadata(world.at("agents/a/history.jsonl")).unwrap().ino());
@@ -358,7 +358,7 @@ fn event(text: &str) -> Event {
         agent: "a".into(),
         agent_id: "by-somebody-else".into(),
         actor: Actor::Cli { uid: 1, pid: 2 },
-        kind: EventKind::Prompt { prompt_id: "p".into(), turn: 1, text: text.into() },
+        kind: EventKind::Keys { keys: vec![text.into()] },
     }
 }
 
