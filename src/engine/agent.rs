@@ -59,10 +59,16 @@ impl Agent {
     }
 
     pub(super) fn progress(&mut self, prompt_id: &str, progress: Progress, now: Timestamp) -> Vec<(Actor, EventKind)> {
-        let notes = self.turns.progress(prompt_id, progress.clone(), now);
+        if !self.turns.delivers(prompt_id) {
+            return Vec::new();
+        }
+        let mut notes = self.turns.progress(prompt_id, progress.clone(), now);
         match progress {
             Progress::Pasted(_) => {}
-            Progress::Submitted { at, .. } => self.tracker.submitted(at, now),
+            Progress::Submitted { at, .. } => {
+                self.tracker.submitted(at, now);
+                notes.extend(self.consult_transcript(now));
+            }
             Progress::Failed { .. } => self.tracker.undelivered(now),
         }
         notes
@@ -83,7 +89,7 @@ impl Agent {
             self.tracker.transcript(None, now);
             return Vec::new();
         };
-        let turn = self.turns.asked().filter(|turn| turn.prompt_id.is_some());
+        let turn = self.turns.asked().filter(|turn| turn.prompt_id.is_some() && !self.turns.is_typing());
         let exchange = turn.and_then(|turn| transcript.answer_to(&turn.prompt, turn.accepted_at));
         let is_answered = exchange.is_some_and(|exchange| transcript.is_answered(exchange));
         // Of a turn that nobody began through troop the log is not asked: whose prompt it was is not known.

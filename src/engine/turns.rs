@@ -88,6 +88,16 @@ impl TurnLog {
         self.turns.back().filter(|turn| !turn.has_ended())
     }
 
+    /// Whether the prompt of that id is on its way.
+    pub(super) fn delivers(&self, prompt_id: &str) -> bool {
+        self.delivery.as_ref().is_some_and(|delivery| delivery.receipt.prompt_id == prompt_id)
+    }
+
+    /// Whether a prompt is still being typed: whatever is seen meanwhile, nobody else may type.
+    pub(super) fn is_typing(&self) -> bool {
+        self.delivery.as_ref().is_some_and(|delivery| delivery.receipt.submitted_at.is_none())
+    }
+
     /// Whether a prompt of ours is on its way.
     pub(super) fn is_delivering(&self) -> bool {
         self.delivery.is_some()

@@ -390,6 +390,10 @@ impl Tracker {
         let alone = self.tool.untuned
             || (self.tool.titles_ready && !self.reading.title_agrees() && !self.report_agrees(self.ticked_at));
         let settle = if alone { self.tool.ready_settle.max(LONE_SETTLE) } else { self.tool.ready_settle };
+        // What stood in the composer before the turn was proven is what was sent; a look is on its way.
+        if let Some(proven) = self.proven_at.filter(|proven| held.shows.is_draft() && held.last < *proven) {
+            return proven + ANSWER_LIMIT;
+        }
         // A composer from before the turn does not end it; its answer does.
         let settled = match self.proven_at.filter(|_| self.owes_answer()) {
             Some(proven) => held.since.max(proven) + settle + ANSWER_LIMIT,
