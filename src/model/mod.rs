@@ -11,6 +11,7 @@ pub mod screen;
 pub mod snapshot;
 pub mod style;
 pub mod turn;
+pub mod wait;
 
 pub use event::{Actor, Event, EventKind};
 pub use evidence::{Choice, Clue, Evidence, Question};
@@ -22,3 +23,4 @@ pub use screen::Screen;
 pub use snapshot::{AgentView, Listing, Snapshot};
 pub use style::{Style, Styles};
 pub use turn::{Reply, ReplySource, Turn, TurnOutcome};
+pub use wait::{Asked, Awaited, Condition, Line, Wait};
