@@ -7,17 +7,19 @@ mod node;
 mod readme;
 mod render;
 pub mod table;
+mod wait;
 mod write;
 
 pub use node::Node;
 pub use render::{Content, content};
+pub use wait::wait;
 pub use write::{Written, may_write, written};
 
 use crate::model::{AgentView, Listing, Snapshot, Status};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
-use table::{AGENT, AgentFile, Form, ROOT, RootFile};
+use table::{AGENT, AgentFile, Form, ROOT, RootFile, WaitFile};
 
 /// What kind of thing a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +80,9 @@ pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
             snapshot.by_slot(slot)?;
             AGENT.iter().find(|row| row.name == name).map(|row| Node::AgentFile(slot, row.file))
         }
+        Node::AgentFile(slot, AgentFile::Wait) | Node::WaitFile(slot, WaitFile::Turn) => {
+            wait::child(snapshot.by_slot(slot)?.1, parent, name)
+        }
         _ => None,
     }
 }
@@ -123,7 +128,13 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
         }
         Node::Agent(slot) => {
             snapshot.by_slot(slot)?;
-            AGENT.iter().map(|row| entry(row.name, Node::AgentFile(slot, row.file))).collect()
+            let listed = AGENT.iter().filter(|row| row.form.is_listed());
+            listed.map(|row| entry(row.name, Node::AgentFile(slot, row.file))).collect()
+        }
+        // What is in them makes its reader wait.
+        Node::AgentFile(slot, AgentFile::Wait) | Node::WaitFile(slot, WaitFile::Turn) => {
+            snapshot.by_slot(slot)?;
+            Vec::new()
         }
         _ => return None,
     })
@@ -151,11 +162,21 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
         Node::AgentFile(slot, file) => {
             let (_, agent) = snapshot.by_slot(slot)?;
             let mtime = Some(if file == AgentFile::Status { agent.state.status_since } else { agent.changed_at });
-            if file.row().form == Form::Link {
-                return link_attributes(snapshot, node, mtime);
+            match file.row().form {
+                Form::Link => link_attributes(snapshot, node, mtime),
+                form => {
+                    let size = content(snapshot, node).map_or(0, |content| content.len() as u64);
+                    Some(Attributes { kind: kind(node), mode: form.mode(), size, mtime })
+                }
             }
-            let size = content(snapshot, node)?.len() as u64;
-            Some(Attributes { kind: NodeKind::File, mode: file.row().form.mode(), size, mtime })
+        }
+        Node::WaitFile(slot, _) | Node::WaitTurn(slot, _) => {
+            let mtime = Some(snapshot.by_slot(slot)?.1.state.status_since);
+            let mode = match node {
+                Node::WaitFile(_, file) => file.row().form.mode(),
+                _ => Form::Wait.mode(),
+            };
+            Some(Attributes { kind: kind(node), mode, size: 0, mtime })
         }
     }
 }
@@ -201,7 +222,9 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
 /// The kind of `node`, which never changes.
 pub fn kind(node: Node) -> NodeKind {
     match node {
-        Node::RootFile(_) | Node::ToolFile(_) => NodeKind::File,
+        Node::RootFile(_) | Node::ToolFile(_) | Node::WaitTurn(..) => NodeKind::File,
+        Node::AgentFile(_, AgentFile::Wait) | Node::WaitFile(_, WaitFile::Turn) => NodeKind::Dir,
+        Node::WaitFile(..) => NodeKind::File,
         Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) => NodeKind::Link,
         Node::AgentFile(_, file) if file.row().form == Form::Link => NodeKind::Link,
         Node::AgentFile(..) => NodeKind::File,

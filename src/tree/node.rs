@@ -4,9 +4,10 @@
 //! ```text
 //! 63      56 55                      8 7       0
 //! [ class  ][ slot, or a name's hash  ][ which ]
+//!           [ turn, 16 ][ slot, 32   ]
 //! ```
 
-use super::table::{AgentFile, RootFile};
+use super::table::{AgentFile, RootFile, WaitFile};
 use crate::model::Status;
 
 /// One thing in the tree.
@@ -38,6 +39,10 @@ pub enum Node {
     Agent(u32),
     /// A file of an agent.
     AgentFile(u32, AgentFile),
+    /// A file in an agent's `wait/`, or `wait/turn/` itself.
+    WaitFile(u32, WaitFile),
+    /// A file in an agent's `wait/turn/`: the turn's number modulo 2^16.
+    WaitTurn(u32, u16),
     /// An agent's link in `by-id/`.
     IdLink(u32),
     /// An agent's link in `by-status/STATUS/`.
@@ -54,6 +59,8 @@ const TOOL_FILE: u64 = 4;
 const AGENT: u64 = 5;
 const AGENT_FILE: u64 = 6;
 const LINK: u64 = 7;
+const WAIT_FILE: u64 = 10;
+const WAIT_TURN: u64 = 11;
 
 const fn pack(class: u64, middle: u64, which: u64) -> u64 {
     class << 56 | middle << 8 | which
@@ -86,6 +93,8 @@ impl Node {
             Self::ToolFile(hash) => pack(TOOL_FILE, hash, 0),
             Self::Agent(slot) => pack(AGENT, slot.into(), 0),
             Self::AgentFile(slot, file) => pack(AGENT_FILE, slot.into(), file as u64),
+            Self::WaitFile(slot, file) => pack(WAIT_FILE, slot.into(), file as u64),
+            Self::WaitTurn(slot, turn) => pack(WAIT_TURN, u64::from(turn) << 32 | u64::from(slot), 0),
             Self::IdLink(slot) => pack(LINK, slot.into(), 0),
             Self::StatusLink(slot) => pack(LINK, slot.into(), 1),
             Self::ToolLink(slot) => pack(LINK, slot.into(), 2),
@@ -110,6 +119,8 @@ impl Node {
             (TOOL_FILE, 0) => Self::ToolFile(middle),
             (AGENT, 0) => Self::Agent(slot?),
             (AGENT_FILE, number) => Self::AgentFile(slot?, AgentFile::from_number(number)?),
+            (WAIT_FILE, number) => Self::WaitFile(slot?, WaitFile::from_number(number)?),
+            (WAIT_TURN, 0) => Self::WaitTurn(middle as u32, (middle >> 32) as u16),
             (LINK, 0) => Self::IdLink(slot?),
             (LINK, 1) => Self::StatusLink(slot?),
             (LINK, 2) => Self::ToolLink(slot?),
@@ -141,10 +152,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn inodes_come_apart_again(slot in any::<u32>(), file in 0..AGENT_ROWS.len(), tool in "[a-z-]{1,20}") {
+        fn inodes_come_apart_again(slot in any::<u32>(), file in 0..AGENT_ROWS.len(), turn in any::<u16>(), tool in "[a-z-]{1,20}") {
             let nodes = [
                 Node::Agent(slot), Node::AgentFile(slot, AGENT_ROWS[file].file), Node::IdLink(slot),
                 Node::StatusLink(slot), Node::ToolLink(slot), Node::tool_dir(&tool), Node::tool_file(&tool),
+                Node::WaitFile(slot, WaitFile::Turn), Node::WaitTurn(slot, turn),
             ];
             for node in nodes {
                 prop_assert_eq!(Node::from_ino(node.ino()), Some(node));

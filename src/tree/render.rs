@@ -77,6 +77,7 @@ fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option
         AgentFile::Control => fixed(legal_verbs(agent)),
         AgentFile::Keys => fixed(KEYS.to_owned()),
         AgentFile::Error => fixed(line_or_nothing(&agent.error)),
+        AgentFile::Ask | AgentFile::Wait => return None,
         AgentFile::Manifest | AgentFile::Record | AgentFile::Session | AgentFile::Cwd => return None,
     })
 }

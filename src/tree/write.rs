@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub enum Written {
     /// All of them together are one prompt.
     Prompt,
+    /// All until a flush are one prompt, whose answer is read next.
+    Ask,
     /// Every complete line is a verb or a key.
     Lines,
 }
@@ -23,10 +25,11 @@ pub fn may_write(snapshot: &Snapshot, node: Node) -> Result<Written> {
     match node {
         Node::RootFile(RootFile::Control) => Ok(Written::Lines),
         Node::RootFile(file) => Err(not_permitted(file.row().name)),
-        Node::AgentFile(slot, file) if file.row().form == Form::ReadWrite => {
+        Node::AgentFile(slot, file) if matches!(file.row().form, Form::ReadWrite | Form::Ask) => {
             let agent = find(snapshot, slot)?;
             match file {
                 AgentFile::Prompt => agent.may_prompt().map(|()| Written::Prompt),
+                AgentFile::Ask => agent.may_prompt().map(|()| Written::Ask),
                 AgentFile::Keys => agent.may_type().map(|()| Written::Lines),
                 // Which verbs are legal depends on the verb.
                 _ => Ok(Written::Lines),
@@ -45,7 +48,7 @@ pub fn written(snapshot: &Snapshot, node: Node, bytes: &[u8]) -> Result<Command>
         Node::AgentFile(slot, file) => {
             let agent = find(snapshot, slot)?.id.clone();
             match file {
-                AgentFile::Prompt => {
+                AgentFile::Prompt | AgentFile::Ask => {
                     let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
                         Error::new(Kind::Invalid, "the prompt is not UTF-8; convert it before writing it")
                     })?;

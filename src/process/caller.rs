@@ -1,0 +1,114 @@
+//! A thread that waits inside the kernel for an answer of ours, and whether a signal
+//! wants it to stop waiting.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+/// How much of `/proc/TID/status` is read: the signals come before what is long.
+const MAX_STATUS_BYTES: usize = 4096;
+
+/// A thread, held by its open `/proc/TID/status`: another thread that gets the same
+/// number later is not mistaken for it.
+#[derive(Debug)]
+pub struct Caller {
+    status: File,
+    process: u32,
+}
+
+impl Caller {
+    /// The thread of that id; `None` when it cannot be seen from here (another namespace).
+    pub fn of(thread: u32) -> Option<Self> {
+        let status = File::open(format!("/proc/{thread}/status")).ok()?;
+        let process = with_status(&status, |text| number(text, "Tgid:", 10))?;
+        Some(Self { status, process: u32::try_from(process).ok()? })
+    }
+
+    /// The process it belongs to.
+    pub fn process(&self) -> u32 {
+        self.process
+    }
+
+    /// Whether a signal is pending for it that it neither blocks nor ignores. A thread that
+    /// cannot be seen any more counts as one that a signal has ended.
+    pub fn has_signal(&self) -> bool {
+        with_status(&self.status, signals).is_none_or(|pending| pending != 0)
+    }
+}
+
+fn with_status<T>(status: &File, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    let mut bytes = [0; MAX_STATUS_BYTES];
+    let count = status.read_at(&mut bytes, 0).ok()?;
+    // A program may give itself a name that is no text; everything else is ASCII.
+    read(&String::from_utf8_lossy(&bytes[..count]))
+}
+
+/// The signals that are pending, neither blocked nor ignored (proc_pid_status(5)).
+fn signals(status: &str) -> Option<u64> {
+    // They stand together, so one search is enough.
+    let start = status.find("\nSigPnd:")?;
+    let text = &status[start..];
+    let mask = |name: &str| number(text, name, 16);
+    Some((mask("SigPnd:")? | mask("ShdPnd:")?) & !mask("SigBlk:")? & !mask("SigIgn:")?)
+}
+
+/// The number in the line that begins with `name`.
+fn number(text: &str, name: &str, radix: u32) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    u64::from_str_radix(line.trim(), radix).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::{SigSet, Signal, kill, raise};
+    use nix::unistd::{Pid, gettid};
+
+    #[test]
+    fn pending_signals_count_unless_they_are_blocked_or_ignored() {
+        let status = |pnd: u64, shared: u64, blk: u64, ign: u64| {
+            format!(
+                "Name:\tx\nThreads:\t1\nSigPnd:\t{pnd:016x}\nShdPnd:\t{shared:016x}\nSigBlk:\t{blk:016x}\nSigIgn:\t{ign:016x}\nCapInh:\t0\n"
+            )
+        };
+        for (pnd, shared, blk, ign, pending) in [
+            (0, 0, 0, 0, 0),
+            (2, 0, 0, 0, 2),
+            (0, 2, 0, 0, 2),
+            (2, 4, 2, 0, 4),
+            (2, 4, 2, 4, 0),
+            (0x100, 0, 0, 0, 0x100),
+        ] {
+            assert_eq!(signals(&status(pnd, shared, blk, ign)), Some(pending));
+        }
+        for bad in ["", "SigPnd:\t0\n", "\nSigPnd:\tx\nShdPnd:\t0\nSigBlk:\t0\nSigIgn:\t0\n"] {
+            assert_eq!(signals(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_waits_no_more() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let caller = Caller::of(child.id()).unwrap();
+        assert_eq!((caller.process(), caller.has_signal()), (child.id(), false));
+        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
+        assert!(caller.has_signal(), "it has ended");
+        assert!(Caller::of(0).is_none());
+    }
+
+    #[test]
+    fn a_blocked_signal_does_not_count_for_its_thread() {
+        let thread = std::thread::spawn(|| {
+            let mut set = SigSet::empty();
+            set.add(Signal::SIGUSR1);
+            set.thread_block().unwrap();
+            let caller = Caller::of(gettid().as_raw().unsigned_abs()).unwrap();
+            raise(Signal::SIGUSR1).unwrap();
+            let seen = caller.has_signal();
+            // Taken, so that it ends nobody.
+            assert_eq!(set.wait().unwrap(), Signal::SIGUSR1);
+            (seen, caller.process())
+        });
+        assert_eq!(thread.join().unwrap(), (false, std::process::id()));
+    }
+}
