@@ -1,5 +1,6 @@
 //! `docs/SEMANTICS.md`, proven: each of its paragraphs stands above the test of its name.
 
+mod ask;
 mod document;
 mod ends;
 mod evidence;
@@ -14,6 +15,7 @@ mod refusal;
 mod sources;
 mod state;
 mod tree;
+mod waits;
 mod world;
 
 pub use world::{World, have, plant, record};

@@ -36,8 +36,8 @@ pub fn everything(dir: &Path) -> Vec<PathBuf> {
 ///     tools/          the tool definitions in force, as TOML
 ///
 /// The directory of an agent holds `status`, `state.json`, `history`, `history.jsonl`, `screen`,
-/// `screen.ansi`, `scrollback`, `question`, `explain`, `prompt`, `control`, `keys`, `error`, and the
-/// links `manifest`, `record`, `session` and `cwd`. Names and columns may be added; none is taken away.
+/// `screen.ansi`, `scrollback`, `question`, `explain`, `prompt`, `wait`, `control`, `keys`, `error`, and the
+/// links `manifest`, `record`, `session` and `cwd`; `ask` is there and not listed. Names and columns may be added; none is taken away.
 #[test]
 fn the_names() {
     let world = World::with("a");
@@ -61,6 +61,7 @@ fn the_names() {
         "session",
         "state.json",
         "status",
+        "wait",
     ];
     assert_eq!(world.names("agents/a"), agent);
     assert_eq!(

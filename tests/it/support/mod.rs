@@ -3,6 +3,7 @@
 
 pub mod hello;
 pub mod leaks;
+pub mod made;
 pub mod mount;
 pub mod sandbox;
 pub mod skip;
