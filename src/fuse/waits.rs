@@ -25,7 +25,7 @@ pub(super) const MAX_PARKED: usize = 4096;
 /// Between two looks for signals, while a read is parked.
 const TICK: Duration = Duration::from_millis(100);
 /// Every caller is looked at once in so many ticks, so that a thousand cost less than 1 %
-/// of a core and each is answered within a second.
+/// of a core (docs/BENCHMARKS.md) and each is answered within a second.
 const ROUND: usize = 8;
 /// As many callers are looked at in every tick.
 const EVERY_TICK: usize = 16;

@@ -3,24 +3,37 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU8, Ordering};
 
-/// How much of `/proc/TID/status` is read: the signals come before what is long.
-const MAX_STATUS_BYTES: usize = 4096;
+/// How much of a file is read: the signals come before what may be long.
+const MAX_BYTES: usize = 4096;
+/// One of so many looks is at everything that may be pending.
+const FULL_LOOK: u8 = 8;
 
-/// A thread, held by its open `/proc/TID/status`: another thread that gets the same
-/// number later is not mistaken for it.
+/// A thread, held by its open files in `/proc`: another thread that gets the same number
+/// later is not mistaken for it.
 #[derive(Debug)]
 pub struct Caller {
+    /// Says all about signals, in twice the time of the other.
     status: File,
+    /// Says which signals are pending for the thread alone; SIGKILL is among them from when
+    /// any signal has begun to end the process.
+    stat: File,
     process: u32,
+    /// It has handlers; without one a signal ends it, or stops it.
+    handles: bool,
+    looks: AtomicU8,
 }
 
 impl Caller {
     /// The thread of that id; `None` when it cannot be seen from here (another namespace).
     pub fn of(thread: u32) -> Option<Self> {
         let status = File::open(format!("/proc/{thread}/status")).ok()?;
-        let process = with_status(&status, |text| number(text, "Tgid:", 10))?;
-        Some(Self { status, process: u32::try_from(process).ok()? })
+        let stat = File::open(format!("/proc/{thread}/stat")).ok()?;
+        let (process, caught) =
+            with_text(&status, |text| Some((number(text, "Tgid:", 10)?, number(text, "SigCgt:", 16)?)))?;
+        let process = u32::try_from(process).ok()?;
+        Some(Self { status, stat, process, handles: caught != 0, looks: AtomicU8::new(0) })
     }
 
     /// The process it belongs to.
@@ -29,15 +42,18 @@ impl Caller {
     }
 
     /// Whether a signal is pending for it that it neither blocks nor ignores. A thread that
-    /// cannot be seen any more counts as one that a signal has ended.
+    /// cannot be seen any more counts as one that a signal has ended. Of a thread without
+    /// handlers, what stops it (Ctrl-Z) is seen by one look of eight.
     pub fn has_signal(&self) -> bool {
-        with_status(&self.status, signals).is_none_or(|pending| pending != 0)
+        let is_full = self.handles || self.looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(FULL_LOOK);
+        let pending = if is_full { with_text(&self.status, signals) } else { with_text(&self.stat, own_signals) };
+        pending.is_none_or(|pending| pending != 0)
     }
 }
 
-fn with_status<T>(status: &File, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-    let mut bytes = [0; MAX_STATUS_BYTES];
-    let count = status.read_at(&mut bytes, 0).ok()?;
+fn with_text<T>(file: &File, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    let mut bytes = [0; MAX_BYTES];
+    let count = file.read_at(&mut bytes, 0).ok()?;
     // A program may give itself a name that is no text; everything else is ASCII.
     read(&String::from_utf8_lossy(&bytes[..count]))
 }
@@ -49,6 +65,14 @@ fn signals(status: &str) -> Option<u64> {
     let text = &status[start..];
     let mask = |name: &str| number(text, name, 16);
     Some((mask("SigPnd:")? | mask("ShdPnd:")?) & !mask("SigBlk:")? & !mask("SigIgn:")?)
+}
+
+/// The signals that are pending for the thread alone, those it blocks and ignores left out
+/// (proc_pid_stat(5), fields 31 to 33, signals up to 31).
+fn own_signals(stat: &str) -> Option<u64> {
+    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().skip(31 - 3);
+    let mut mask = || fields.next()?.parse::<u64>().ok();
+    Some(mask()? & !mask()? & !mask()?)
 }
 
 /// The number in the line that begins with `name`.
@@ -80,6 +104,11 @@ mod tests {
         ] {
             assert_eq!(signals(&status(pnd, shared, blk, ign)), Some(pending));
         }
+        let stat = |fields: &str| format!("9 (a) b) S {} {fields} 0 17 0\n", "1 ".repeat(27).trim_end());
+        for (fields, pending) in [("0 0 0", 0), ("256 0 0", 256), ("258 2 0", 256), ("2 0 2", 0)] {
+            assert_eq!(own_signals(&stat(fields)), Some(pending), "{fields}");
+        }
+        assert_eq!((own_signals(""), own_signals("9 (a) S 1 2")), (None, None));
         for bad in ["", "SigPnd:\t0\n", "\nSigPnd:\tx\nShdPnd:\t0\nSigBlk:\t0\nSigIgn:\t0\n"] {
             assert_eq!(signals(bad), None, "{bad:?}");
         }
@@ -104,7 +133,8 @@ mod tests {
             set.thread_block().unwrap();
             let caller = Caller::of(gettid().as_raw().unsigned_abs()).unwrap();
             raise(Signal::SIGUSR1).unwrap();
-            let seen = caller.has_signal();
+            let seen = (0..20).any(|_| caller.has_signal());
+            assert_eq!(with_text(&caller.stat, own_signals), Some(0));
             // Taken, so that it ends nobody.
             assert_eq!(set.wait().unwrap(), Signal::SIGUSR1);
             (seen, caller.process())
