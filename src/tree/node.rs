@@ -59,8 +59,8 @@ const TOOL_FILE: u64 = 4;
 const AGENT: u64 = 5;
 const AGENT_FILE: u64 = 6;
 const LINK: u64 = 7;
-const WAIT_FILE: u64 = 10;
-const WAIT_TURN: u64 = 11;
+const WAIT_FILE: u64 = 11;
+const WAIT_TURN: u64 = 12;
 
 const fn pack(class: u64, middle: u64, which: u64) -> u64 {
     class << 56 | middle << 8 | which
