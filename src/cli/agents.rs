@@ -4,14 +4,17 @@ use super::args::{Common, Launch};
 use super::context::{Context, actor};
 use crate::command::{self, Command, Draft, MAX_PROMPT_BYTES, Verb};
 use crate::daemon::Scope;
-use crate::error::{Error, Result};
-use crate::model::AgentName;
+use crate::error::{Error, Kind, Result};
+use crate::model::{AgentName, TurnOutcome};
 use crate::port::Until;
 use std::io::Read;
 use std::time::Duration;
 
 /// How long a command waits for what it asked for.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long `troop prompt` waits for the prompt's turn, or for the tracker to give it up.
+const CONFIRM_LIMIT: Duration = Duration::from_secs(10);
 
 /// `troop launch`
 pub(super) fn launch(common: &Common, options: Launch) -> Result<()> {
@@ -43,12 +46,34 @@ pub(super) fn prompt(common: &Common, name: &str, words: &[String]) -> Result<()
     let text = draft.finish()?;
     let (daemon, agent, view) = Context::new(common)?.one(name)?;
     view.may_prompt()?;
-    daemon.port().call(Command::Prompt { agent, text }, actor(), Until::Done, LIMIT)
+    let last = view.turns.last().map_or(0, |turn| turn.number);
+    daemon.port().call(Command::Prompt { agent: agent.clone(), text }, actor(), Until::Done, LIMIT)?;
+    let outcome = daemon.port().wait_for(CONFIRM_LIMIT, |snapshot| {
+        let (_, view) = snapshot.by_id(&agent)?;
+        let turn = view.turns.iter().find(|turn| turn.number > last)?;
+        turn.outcome.map(Some).or_else(|| turn.started_at.map(|_| None))
+    });
+    match outcome {
+        Some(None | Some(TurnOutcome::Success | TurnOutcome::Interrupted | TurnOutcome::KnownFailure)) => Ok(()),
+        Some(Some(TurnOutcome::Lost)) => Err(Error::new(
+            Kind::Gone,
+            format!("the prompt was typed into {name}, whose program ended before a turn was seen"),
+        )),
+        _ => Err(Error::new(
+            Kind::TimedOut,
+            format!("the prompt was typed into {name}, but no turn began; look at its screen before trying again"),
+        )),
+    }
 }
 
 /// `troop interrupt`
 pub(super) fn interrupt(common: &Common, name: &str) -> Result<()> {
     control(common, name, Verb::Interrupt)
+}
+
+/// `troop answer`
+pub(super) fn answer(common: &Common, name: &str, answer: Verb) -> Result<()> {
+    control(common, name, answer)
 }
 
 /// `troop stop`: every one that can be, then the first reason why one could not.

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use crate::command::Verb;
 use crate::model::Condition;
 use crate::stand_in;
 use clap::{Parser, Subcommand};
@@ -36,6 +37,9 @@ pub(super) struct Common {
     /// tmux server of new agents: a name as with tmux -L, or the path of its socket
     #[arg(long, global = true, value_name = "NAME|PATH", env = "TROOP_TMUX_SOCKET")]
     pub(super) tmux_socket: Option<String>,
+    /// Let troop answer questions: approve, deny and answer
+    #[arg(long, global = true, env = "TROOP_ALLOW_APPROVALS")]
+    pub(super) allow_approvals: bool,
     /// Where troop keeps the sessions it launches [default: ~/.troop]
     #[arg(long, global = true, value_name = "DIR", env = "TROOP_HOME")]
     pub(super) home: Option<PathBuf>,
@@ -83,6 +87,14 @@ pub(super) enum Command {
     Interrupt {
         /// The agent's name or id
         name: String,
+    },
+    /// Answer an agent's question; needs --allow-approvals
+    Answer {
+        /// The agent's name or id
+        name: String,
+        /// approve, deny, or the number of a choice (see its question with troop explain)
+        #[arg(value_name = "approve|deny|NUMBER", value_parser = parse_answer)]
+        answer: Verb,
     },
     /// Stop agents: end their programs and sessions
     Stop {
@@ -150,6 +162,14 @@ Runs in the foreground until SIGINT, SIGTERM or troop umount, or in the backgrou
 with --detach. The agents never depend on it: they go on when it ends.
 TROOP_LOG (for example debug) makes it say more: on standard error, or with --detach
 in ~/.local/state/troop/mount.log.";
+
+fn parse_answer(text: &str) -> Result<Verb, String> {
+    match text {
+        "approve" => Ok(Verb::Approve),
+        "deny" => Ok(Verb::Deny),
+        number => number.parse().map(Verb::Answer).map_err(|_| "write approve, deny, or a number".to_owned()),
+    }
+}
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = LOG_HELP)]

@@ -46,6 +46,7 @@ impl Context {
             environment,
             scope: Scope::All,
             keeps_history: false,
+            allows_approvals: common.allow_approvals,
             mountpoint: None,
         };
         Ok(Self { settings, registry: Registry::new(roots), tool_errors })

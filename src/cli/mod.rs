@@ -38,6 +38,7 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
         Command::List { all, json } => list::run(common, all, json),
         Command::Prompt { name, text } => agents::prompt(common, &name, &text),
         Command::Wait { name, until, timeout } => wait::run(common, &name, until, timeout),
+        Command::Answer { name, answer } => agents::answer(common, &name, answer),
         Command::Interrupt { name } => agents::interrupt(common, &name),
         Command::Stop { names, force } => agents::stop(common, &names, force),
         Command::Retire { names } => agents::retire(common, &names),

@@ -9,6 +9,7 @@ pub use draft::{Draft, MAX_PROMPT_BYTES};
 pub use verb::{AGENT_VERBS, TROOP_VERBS, TroopVerb, Verb, VerbDoc, agent_verbs, troop_verbs};
 
 use crate::error::{Error, Kind, Result};
+pub use crate::model::name::check_queue_name;
 use crate::model::{AgentId, AgentName};
 use std::path::PathBuf;
 
@@ -26,6 +27,13 @@ pub enum Command {
         agent: AgentId,
         /// The text, without its final newline.
         text: String,
+    },
+    /// Change the queue of an agent.
+    Queue {
+        /// Whose.
+        agent: AgentId,
+        /// How.
+        change: QueueChange,
     },
     /// Run verbs on one agent, in order.
     Control {
@@ -62,6 +70,30 @@ pub enum Command {
     },
 }
 
+/// A change of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueChange {
+    /// A prompt is to wait under that name, in place of one that has it.
+    Put {
+        /// The name.
+        name: String,
+        /// The text.
+        text: String,
+    },
+    /// A prompt is not to be delivered.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// A prompt gets another name, and with it another place.
+    Rename {
+        /// What it was.
+        from: String,
+        /// What it is to be.
+        to: String,
+    },
+}
+
 impl Command {
     /// Start one agent.
     pub fn launch(launch: Launch) -> Self {
@@ -72,6 +104,7 @@ impl Command {
     pub fn agent(&self) -> Option<&AgentId> {
         match self {
             Self::Prompt { agent, .. }
+            | Self::Queue { agent, .. }
             | Self::Control { agent, .. }
             | Self::Keys { agent, .. }
             | Self::Retire { agent } => Some(agent),
@@ -84,6 +117,7 @@ impl Command {
     pub fn what(&self) -> &str {
         match self {
             Self::Prompt { .. } => "prompt",
+            Self::Queue { .. } => "queue",
             Self::Control { .. } => "control",
             Self::Keys { .. } => "keys",
             Self::Troop { .. } => "control",

@@ -22,6 +22,9 @@ pub struct VerbDoc {
 /// The verbs of an agent's `control`.
 pub const AGENT_VERBS: &[VerbDoc] = &[
     VerbDoc { syntax: "interrupt", doc: "press the tool's interrupt key; the turn ends, the agent stays" },
+    VerbDoc { syntax: "approve", doc: "answer its question with yes, this once; needs --allow-approvals" },
+    VerbDoc { syntax: "deny", doc: "answer its question with no; needs --allow-approvals" },
+    VerbDoc { syntax: "answer N", doc: "answer its question with choice N of `question`; needs --allow-approvals" },
     VerbDoc { syntax: "stop [--force]", doc: "end the program and its session; --force does not wait for it" },
     VerbDoc { syntax: "resize COLSxROWS", doc: "give the terminal another size" },
 ];
@@ -40,6 +43,12 @@ pub const TROOP_VERBS: &[VerbDoc] = &[
 pub enum Verb {
     /// Press the interrupt key.
     Interrupt,
+    /// Answer the question with yes, this once.
+    Approve,
+    /// Answer the question with no.
+    Deny,
+    /// Answer the question with the choice of that number.
+    Answer(u32),
     /// End the program and its session.
     Stop {
         /// Without waiting for it.
@@ -67,6 +76,9 @@ pub enum TroopVerb {
 pub fn agent_verbs(bytes: &[u8]) -> Result<Vec<Verb>> {
     lines(bytes, AGENT_VERBS, |words| match words {
         ["interrupt"] => Ok(Some(Verb::Interrupt)),
+        ["approve"] => Ok(Some(Verb::Approve)),
+        ["deny"] => Ok(Some(Verb::Deny)),
+        ["answer", number] => Ok(number.parse().ok().map(Verb::Answer)),
         ["stop"] => Ok(Some(Verb::Stop { force: false })),
         ["stop", "--force"] => Ok(Some(Verb::Stop { force: true })),
         ["resize", size] => parse_size(size).map(|(cols, rows)| Some(Verb::Resize { cols, rows })),

@@ -86,6 +86,8 @@ pub struct Settings {
     pub scope: Scope,
     /// Whether what is observed goes into the agents' journals.
     pub keeps_history: bool,
+    /// Whether questions may be answered through troop.
+    pub allows_approvals: bool,
     /// Our own mount, under which nothing is ever opened.
     pub mountpoint: Option<PathBuf>,
 }

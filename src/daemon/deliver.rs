@@ -1,18 +1,19 @@
 //! Types into a terminal, after a look at it and under the agent's lock.
 
 use super::clock::now;
-use super::effects::{Hands, Target};
-use super::event::Link;
+use super::effects::{Hands, Parcel, Target};
+use super::event::{Event, Link};
 use super::observe::look;
+use crate::engine::{Fact, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Look, Terminal};
+use crate::model::{Look, Pressed, Question, Stage, Terminal};
 use crate::store::AgentLock;
-use crate::store::lock::our_directory;
 use crate::tmux::Key;
-use crate::tool::Shows;
+use crate::tool::{Pick, Shows};
 use crate::tracker::{Liveness, Reading, read};
 use jiff::Timestamp;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a pasted text may take to show in the composer. A program that was
@@ -22,28 +23,68 @@ const PASTE_SHOWS: Duration = Duration::from_secs(3);
 const SUBMIT_SHOWS: Duration = Duration::from_secs(1);
 /// How often the submit key is pressed again while our text still stands there
 /// (contract, section 4.5).
-const RESCUES: usize = 3;
+const RESCUES: u32 = 3;
+/// How long the effect of an interrupt or an answer may take to show.
+const EFFECT_SHOWS: Duration = Duration::from_secs(3);
+/// How long a tool that wants its interrupt key twice is given after the first. opencode takes the second for 5 s.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How often to look meanwhile.
 const LOOK_GAP: Duration = Duration::from_millis(25);
 /// How long to wait for another process that types into the same terminal.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
 
+/// Why a prompt was not delivered, and whether anything of it may have been typed.
+#[derive(Debug)]
+pub(super) struct Undelivered {
+    pub(super) error: Error,
+    pub(super) typed: bool,
+}
+
+impl From<Error> for Undelivered {
+    fn from(error: Error) -> Self {
+        Self { error, typed: false }
+    }
+}
+
 impl Hands {
-    /// Pastes a prompt and submits it. Gives the moment before the submit key.
-    pub(super) async fn deliver(&self, target: &Target, text: &str) -> Result<Timestamp> {
+    /// Pastes a prompt and submits it. Gives how that went once the composer has let go of it.
+    pub(super) async fn deliver(&self, target: &Target, parcel: &Parcel) -> std::result::Result<Progress, Undelivered> {
         let (link, _lock) = self.take_keyboard(target).await?;
         self.check_prompt(target, look(&link.client, &link.pane).await?)?;
-        let file = paste_file(target, text)?;
-        link.client.paste(&link.pane, file.path()).await?;
-        drop(file);
-        self.until(target, link, PASTE_SHOWS, |shows| !matches!(shows, Some(Shows::Ready) | None)).await?;
+        let spare = parcel.file.is_none().then(|| paste_file(&parcel.text)).transpose()?;
+        let file =
+            parcel.file.as_deref().or(spare.as_ref().map(tempfile::NamedTempFile::path)).unwrap_or(Path::new(""));
+        link.client.paste(&link.pane, file).await.map_err(|error| Undelivered {
+            // The server refuses a paste whole; without its answer nobody knows.
+            typed: !matches!(error.kind(), Kind::Gone | Kind::Busy | Kind::Invalid),
+            error,
+        })?;
+        drop(spare);
+        self.progress(target, &parcel.prompt_id, Progress::Pasted(now())).await;
+        self.submit(target, link, &parcel.text).await.map_err(|error| Undelivered { typed: true, error })
+    }
+
+    /// Presses the submit key until the composer lets go of what was pasted. Only while that stands there: in a dialog
+    /// that has opened meanwhile the same key would answer it.
+    async fn submit(&self, target: &Target, link: &Link, text: &str) -> Result<Progress> {
+        let key = Key::parse(&target.tool.submit_key)?;
+        let stands = |shows: Option<Shows>| shows.is_some_and(Shows::is_draft);
+        let mut last = self.until(target, link, PASTE_SHOWS, stands).await?;
         tokio::time::sleep(target.tool.settle_for(text.len())).await;
-        let before = now();
-        for _ in 0..=RESCUES {
-            link.client.submit(&link.pane, &Key::parse(&target.tool.submit_key)?).await?;
+        let at = now();
+        for presses in 1..=1 + RESCUES {
+            if target.tool.has_rules() && !stands(last) {
+                return Err(not_there(target, last));
+            }
+            link.client.submit(&link.pane, &key).await?;
             // The composer was empty under our lock: what stands in it is ours.
-            if self.until(target, link, SUBMIT_SHOWS, |shows| shows != Some(Shows::Draft)).await? {
-                return Ok(before);
+            last = match self.until(target, link, SUBMIT_SHOWS, |shows| !stands(shows)).await {
+                // It ended over the prompt: it has taken it.
+                Err(error) if error.kind() == Kind::Gone => None,
+                last => last?,
+            };
+            if !target.tool.has_rules() || !stands(last) {
+                return Ok(Progress::Submitted { at, presses });
             }
         }
         Err(Error::new(
@@ -52,7 +93,7 @@ impl Hands {
         ))
     }
 
-    /// Looks until the screen shows what is wanted, at most `limit`; whether it did.
+    /// Looks until the screen shows what is wanted, at most `limit`; gives what it showed last.
     /// A program without rules shows nothing and is taken at its word.
     async fn until(
         &self,
@@ -60,18 +101,20 @@ impl Hands {
         link: &Link,
         limit: Duration,
         wanted: impl Fn(Option<Shows>) -> bool,
-    ) -> Result<bool> {
+    ) -> Result<Option<Shows>> {
         if !target.tool.has_rules() {
-            return Ok(true);
+            return Ok(None);
         }
         let deadline = tokio::time::Instant::now() + limit;
         loop {
             let reading = reading(target, look(&link.client, &link.pane).await?);
-            if !matches!(reading.liveness, Liveness::Alive) || wanted(shows(&reading)) {
-                return Ok(true);
+            if let Some(why) = gone(&reading) {
+                let sentence = format!("{} went away while it was typed to: {why}", target.name);
+                return Err(Error::new(Kind::Gone, sentence));
             }
-            if tokio::time::Instant::now() >= deadline {
-                return Ok(false);
+            let shows = shows(&reading);
+            if wanted(shows) || tokio::time::Instant::now() >= deadline {
+                return Ok(shows);
             }
             tokio::time::sleep(LOOK_GAP).await;
         }
@@ -85,10 +128,11 @@ impl Hands {
         link.client.keys(&link.pane, &keys).await
     }
 
-    /// Presses the interrupt key once, if there is a turn it could end: at an
-    /// idle prompt it may mean something else.
-    pub(super) async fn interrupt(&self, target: &Target) -> Result<()> {
-        let key = Key::parse(&target.tool.interrupt_key)?;
+    /// Presses the interrupt key, if there is a turn it could end: at an idle prompt it may mean something else. A second
+    /// time only where the tool needs it, and while it still works.
+    pub(super) async fn interrupt(&self, target: &Target) -> Result<Pressed> {
+        let name = target.tool.interrupt_key.clone();
+        let key = Key::parse(&name)?;
         let (link, _lock) = self.take_keyboard(target).await?;
         let reading = reading(target, look(&link.client, &link.pane).await?);
         alive(target, &reading)?;
@@ -98,7 +142,63 @@ impl Hands {
                 format!("{} is not working, so there is nothing to interrupt", target.name),
             ));
         }
-        link.client.keys(&link.pane, &[key]).await
+        let pressed_at = now();
+        // Before the press: its effect may be seen before we are told that it was done.
+        self.tell(Event::Fact(Fact::Interrupted(target.record.id.clone()))).await;
+        let stopped = |shows: Option<Shows>| shows.is_some_and(Shows::is_idle);
+        let (mut presses, mut ended) = (0, false);
+        while !ended && presses < if target.tool.interrupts_twice { 2 } else { 1 } {
+            link.client.keys(&link.pane, std::slice::from_ref(&key)).await?;
+            presses += 1;
+            let limit = if presses == 1 && target.tool.interrupts_twice { AGAIN_AFTER } else { EFFECT_SHOWS };
+            ended = match self.until(target, link, limit, stopped).await {
+                // Some end with their turn.
+                Err(error) if error.kind() == Kind::Gone => true,
+                last => stopped(last?) || !target.tool.has_rules(),
+            };
+        }
+        let reason = (!ended).then(|| format!("{} was told to stop and still works; look at its screen", target.name));
+        Ok(pressed("interrupt".to_owned(), vec![name], presses, pressed_at, reason))
+    }
+
+    /// Answers the question that was shown, if it is still the one on the screen.
+    pub(super) async fn answer(&self, target: &Target, question: &Question, pick: Pick) -> Result<Pressed> {
+        let (link, _lock) = self.take_keyboard(target).await?;
+        let reading = reading(target, look(&link.client, &link.pane).await?);
+        alive(target, &reading)?;
+        let asked = reading.question.filter(|asked| asked.is_same(question)).ok_or_else(|| {
+            let sentence = format!("{} asks something else by now, or nothing; read its question again", target.name);
+            Error::new(Kind::Busy, sentence)
+        })?;
+        let (choice, names) = target.tool.answer(&asked, pick)?;
+        let keys = names.iter().map(|key| Key::parse(key)).collect::<Result<Vec<_>>>()?;
+        let pressed_at = now();
+        link.client.keys(&link.pane, &keys).await?;
+        let gone = self.until_answered(target, link, &asked).await?;
+        let reason =
+            (!gone).then(|| format!("{} still shows the question that was answered; look at its screen", target.name));
+        let verb = match pick {
+            Pick::Approve => "approve".to_owned(),
+            Pick::Deny => "deny".to_owned(),
+            Pick::Number(number) => format!("answer {number}"),
+        };
+        let receipt = pressed(verb, names, 1, pressed_at, reason);
+        Ok(Pressed { question: Some(asked.text.join(" ")), choice: Some(choice), ..receipt })
+    }
+
+    /// Looks until that question is not on the screen any more; whether it went.
+    async fn until_answered(&self, target: &Target, link: &Link, asked: &Question) -> Result<bool> {
+        let deadline = tokio::time::Instant::now() + EFFECT_SHOWS;
+        loop {
+            let reading = reading(target, look(&link.client, &link.pane).await?);
+            if !reading.question.is_some_and(|now| now.is_same(asked)) {
+                return Ok(true);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK_GAP).await;
+        }
     }
 
     /// Gives the terminal another size.
@@ -154,6 +254,31 @@ impl Hands {
     }
 }
 
+/// The receipt of keys.
+fn pressed(verb: String, keys: Vec<String>, presses: u32, pressed_at: Timestamp, reason: Option<String>) -> Pressed {
+    let stage = if reason.is_none() { Stage::Confirmed } else { Stage::Unconfirmed };
+    Pressed { verb, stage, question: None, choice: None, keys, presses, pressed_at, settled_at: now(), reason }
+}
+
+/// Why the submit key is not pressed after a paste.
+fn not_there(target: &Target, shows: Option<Shows>) -> Error {
+    let name = &target.name;
+    match shows {
+        Some(shows) if shows.is_blocked() => Error::new(
+            Kind::Busy,
+            format!(
+                "{name} opened a dialog over the prompt that was just pasted, so it was not submitted; look at its screen"
+            ),
+        ),
+        _ => Error::new(
+            Kind::TimedOut,
+            format!(
+                "the prompt that was pasted did not show in the composer of {name}, so it was not submitted; look at its screen"
+            ),
+        ),
+    }
+}
+
 /// One look, read with the agent's tool.
 fn reading(target: &Target, look: Look) -> Reading {
     read(&target.tool, None, &Terminal::Seen(Box::new(look)))
@@ -166,20 +291,25 @@ fn shows(reading: &Reading) -> Option<Shows> {
 
 /// Whether the agent's program is there and owns the keyboard.
 fn alive(target: &Target, reading: &Reading) -> Result<()> {
-    let gone = |why: &str| Err(Error::new(Kind::Gone, format!("nothing was typed to {}: {why}", target.name)));
+    gone(reading)
+        .map_or(Ok(()), |why| Err(Error::new(Kind::Gone, format!("nothing was typed to {}: {why}", target.name))))
+}
+
+/// Why the agent's program does not own the keyboard.
+fn gone(reading: &Reading) -> Option<&str> {
     match &reading.liveness {
-        Liveness::Alive => Ok(()),
-        Liveness::Dead(why) | Liveness::Ended(why) | Liveness::Behind(why) | Liveness::Failed(why) => gone(why),
-        Liveness::NoSession | Liveness::Unseen => gone("its session is gone"),
+        Liveness::Alive => None,
+        Liveness::Dead(why) | Liveness::Ended(why) | Liveness::Behind(why) | Liveness::Failed(why) => Some(why),
+        Liveness::NoSession | Liveness::Unseen => Some("its session is gone"),
     }
 }
 
-/// The text in a file of our own, for the tmux server to read: as an argument it
-/// would have to be quoted and would show in the list of processes.
-fn paste_file(target: &Target, text: &str) -> Result<tempfile::NamedTempFile> {
-    let dir = our_directory(&target.root);
+/// The text in a file of our own, for the tmux server to read: as an argument it would have to be quoted and would
+/// show in the list of processes. Used where the session root has no room for it.
+fn paste_file(text: &str) -> Result<tempfile::NamedTempFile> {
+    let dir = std::env::temp_dir();
     let failed = |error: std::io::Error| Error::io(format!("cannot write the prompt into {}", dir.display()), &error);
-    let mut file = tempfile::Builder::new().prefix("paste-").tempfile_in(&dir).map_err(failed)?;
+    let mut file = tempfile::Builder::new().prefix("troop-paste-").tempfile_in(&dir).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     Ok(file)
 }

@@ -3,15 +3,16 @@
 use super::config::Settings;
 use super::event::{Event, Events, Link};
 use super::journals::journal_root;
-use crate::engine::{Effect, Fact, LaunchOrder};
+use crate::command::QueueChange;
+use crate::engine::{Effect, Fact, LaunchOrder, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Actor, EventKind, Record};
+use crate::model::{Actor, EventKind, Pressed, Question, Record};
 use crate::port::Answer;
-use crate::store::Registry;
+use crate::store::{Registry, spool};
 use crate::tmux::Socket;
-use crate::tool::Tool;
+use crate::tool::{Pick, Tool};
 use jiff::Timestamp;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Everything needed to act on one agent, as it was when the command was accepted.
@@ -42,12 +43,25 @@ impl Target {
     }
 }
 
+/// A prompt to be delivered.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) prompt_id: String,
+    pub(super) text: String,
+    /// A file with exactly that text, if there is one.
+    pub(super) file: Option<PathBuf>,
+}
+
 /// One effect with what it acts on.
 pub(super) enum Job {
     /// Paste and submit.
-    Deliver(Target, String, String),
+    Deliver(Target, Parcel),
+    /// Change the queue.
+    Queue(Target, QueueChange),
     /// Press the interrupt key.
     Interrupt(Target),
+    /// Answer a question.
+    Answer(Target, Question, Pick),
     /// Press keys.
     Press(Target, Vec<String>),
     /// Resize.
@@ -64,13 +78,13 @@ impl Job {
     /// The job of an effect, or none when the loop itself does it. `target` finds an agent.
     pub(super) fn of(
         effect: Effect,
-        prompt_id: &str,
         target: impl Fn(&crate::model::AgentId) -> Option<Target>,
         tool: impl Fn(&str) -> Arc<Tool>,
     ) -> Option<Self> {
         Some(match effect {
-            Effect::Deliver { agent, text } => Self::Deliver(target(&agent)?, prompt_id.to_owned(), text),
+            Effect::Queue { agent, change } => Self::Queue(target(&agent)?, change),
             Effect::Interrupt { agent } => Self::Interrupt(target(&agent)?),
+            Effect::Answer { agent, question, pick } => Self::Answer(target(&agent)?, question, pick),
             Effect::Press { agent, keys } => Self::Press(target(&agent)?, keys),
             Effect::Resize { agent, cols, rows } => Self::Resize(target(&agent)?, cols, rows),
             Effect::Stop { agent, force } => Self::Stop(target(&agent)?, force),
@@ -79,7 +93,7 @@ impl Job {
                 let tool = tool(&order.tool);
                 Self::Launch(order, tool)
             }
-            Effect::Rescan | Effect::Refuse { .. } => return None,
+            Effect::Deliver { .. } | Effect::Rescan | Effect::Refuse { .. } => return None,
         })
     }
 }
@@ -112,25 +126,28 @@ impl Hands {
 
     async fn one(&self, job: Job, actor: &Actor) -> Result<()> {
         match job {
-            Job::Deliver(target, prompt_id, text) => {
-                let id = target.record.id.clone();
-                let delivered = self.deliver(&target, &text).await;
-                let (fact, kind) = match &delivered {
-                    Ok(at) => (Fact::Submitted(id, *at), EventKind::Delivered { prompt_id }),
-                    Err(error) => {
-                        (Fact::Undelivered(id), EventKind::Undelivered { prompt_id, error: error.to_string() })
-                    }
+            Job::Deliver(target, parcel) => {
+                let delivered = self.deliver(&target, &parcel).await;
+                let progress = match &delivered {
+                    Ok(submitted) => submitted.clone(),
+                    Err(failed) => Progress::Failed { reason: failed.error.to_string(), typed: failed.typed },
                 };
-                self.tell(Event::Fact(fact)).await;
-                self.note(&target, actor, kind).await;
-                self.check(&target, "prompt", actor, delivered.map(drop)).await
+                self.progress(&target, &parcel.prompt_id, progress).await;
+                self.check(&target, "prompt", actor, delivered.map(drop).map_err(|failed| failed.error)).await
+            }
+            Job::Queue(target, change) => {
+                let (done, kind) = change_queue(&target, change).await;
+                let queue = super::prompts::read_queue(target.root.clone()).await;
+                self.tell(Event::Fact(Fact::Queue(target.record.id.clone(), queue))).await;
+                self.done(&target, "queue", actor, done, kind).await
             }
             Job::Interrupt(target) => {
-                let done = self.interrupt(&target).await;
-                if done.is_ok() {
-                    self.tell(Event::Fact(Fact::Interrupted(target.record.id.clone()))).await;
-                }
-                self.done(&target, "interrupt", actor, done, EventKind::Interrupted).await
+                let pressed = self.interrupt(&target).await;
+                self.pressed(&target, actor, "interrupt", pressed, EventKind::Interrupted).await
+            }
+            Job::Answer(target, question, pick) => {
+                let pressed = self.answer(&target, &question, pick).await;
+                self.pressed(&target, actor, "answer", pressed, EventKind::Answered).await
             }
             Job::Press(target, keys) => {
                 let done = self.press(&target, &keys).await;
@@ -156,6 +173,34 @@ impl Hands {
                 launched
             }
         }
+    }
+
+    /// Writes down what became of keys, and fails when their effect was not seen.
+    async fn pressed(
+        &self,
+        target: &Target,
+        actor: &Actor,
+        what: &str,
+        pressed: Result<Pressed>,
+        kind: fn(Pressed) -> EventKind,
+    ) -> Result<()> {
+        let unseen = match pressed {
+            Ok(pressed) => {
+                let reason = pressed.reason.clone();
+                self.note(target, actor, kind(pressed)).await;
+                reason.map_or(Ok(()), |reason| Err(Error::new(Kind::TimedOut, reason)))
+            }
+            Err(error) => return self.check(target, what, actor, Err(error)).await,
+        };
+        if let Err(error) = &unseen {
+            self.tell(Event::Fact(Fact::Refused(Some(target.record.id.clone()), error.to_string()))).await;
+        }
+        unseen
+    }
+
+    /// Tells how far a prompt has come.
+    pub(super) async fn progress(&self, target: &Target, prompt_id: &str, progress: Progress) {
+        self.tell(Event::Fact(Fact::Progress(target.record.id.clone(), prompt_id.to_owned(), progress))).await;
     }
 
     async fn note(&self, target: &Target, actor: &Actor, kind: EventKind) {
@@ -188,6 +233,22 @@ impl Hands {
         }
         result
     }
+}
+
+/// Changes the queue on disk; and what to write down when that was done.
+async fn change_queue(target: &Target, change: QueueChange) -> (Result<()>, EventKind) {
+    let kind = match &change {
+        QueueChange::Put { name, text } => EventKind::Queued { name: name.clone(), bytes: text.len() },
+        QueueChange::Remove { name } => EventKind::Unqueued { name: name.clone() },
+        QueueChange::Rename { from, to } => EventKind::Requeued { from: from.clone(), to: to.clone() },
+    };
+    let root = target.root.clone();
+    let done = tokio::task::spawn_blocking(move || match change {
+        QueueChange::Put { name, text } => spool::put(&root, &name, &text),
+        QueueChange::Remove { name } => spool::remove(&root, &name),
+        QueueChange::Rename { from, to } => spool::rename(&root, &from, &to),
+    });
+    (done.await.unwrap_or_else(|_| Err(Error::new(Kind::Io, "the work was cut off"))), kind)
 }
 
 /// The prompt's id in events: unique, and sortable by time.

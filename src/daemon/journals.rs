@@ -3,6 +3,7 @@
 
 use crate::model::{Actor, AgentId, Event, EventKind, Record};
 use crate::store::lock::{FileLock, our_directory};
+use crate::store::spool::queue_directory;
 use crate::store::{Journal, Watch};
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -39,6 +40,8 @@ pub(super) struct Changed {
     pub(super) agent: AgentId,
     /// New in its journal.
     pub(super) events: Vec<Event>,
+    /// Something in its queue.
+    pub(super) queue: bool,
     /// The root itself has changed: its manifest may be another one.
     pub(super) manifest: bool,
 }
@@ -46,6 +49,11 @@ pub(super) struct Changed {
 impl Journals {
     pub(super) fn new(watch: Option<Arc<Watch>>) -> Self {
         Self { watch, open: HashMap::new(), roots: HashMap::new() }
+    }
+
+    /// Whether an agent with that record has not been met yet.
+    pub(super) fn is_new(&self, record: &Record) -> bool {
+        self.open.get(&record.id).is_none_or(|open| *open.root != *journal_root(record))
     }
 
     /// Meets an agent: the events there are already. From now on its session root is watched.
@@ -72,6 +80,7 @@ impl Journals {
             if let Some(watch) = &self.watch {
                 watch.forget(&open.root);
                 watch.forget(&our_directory(&open.root));
+                watch.forget(&queue_directory(&open.root));
             }
         }
     }
@@ -101,13 +110,31 @@ impl Journals {
 
     /// What a change at `path` means, if it is in a session root we know.
     pub(super) fn changed(&mut self, path: &Path) -> Option<Changed> {
-        let root = path.ancestors().take(3).find_map(|dir| self.roots.get_key_value(dir))?;
+        let root = path.ancestors().take(4).find_map(|dir| self.roots.get_key_value(dir))?;
         let (root, agent) = (root.0.clone(), root.1.clone());
         let mut open = self.open.remove(&agent)?;
         let mut events = if our_directory(&root).is_dir() { self.open_journal(&mut open) } else { Vec::new() };
         events.extend(open.read_new());
         self.open.insert(agent.clone(), open);
-        Some(Changed { agent, events, manifest: !path.starts_with(our_directory(&root)) })
+        let (queue, manifest) = (path.starts_with(queue_directory(&root)), !path.starts_with(our_directory(&root)));
+        Some(Changed { agent, events, queue, manifest })
+    }
+
+    /// Whether we write down what is observed of that agent, and with it act on what waits for it.
+    pub(super) fn is_observer(&mut self, id: &AgentId) -> bool {
+        let Some(mut open) = self.open.remove(id) else { return false };
+        self.open_journal(&mut open);
+        let is_observer = open.journal.is_some() && open.is_observer();
+        self.open.insert(id.clone(), open);
+        is_observer
+    }
+
+    /// Watches the queue of the session with that root, if there is one.
+    pub(super) fn watch_queue(&self, root: &Path) {
+        let queue = queue_directory(root);
+        if queue.is_dir() {
+            self.watch(queue.into());
+        }
     }
 
     /// Opens a journal that is not open yet: everything in it is new then.

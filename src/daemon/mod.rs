@@ -12,6 +12,7 @@ mod launch;
 mod observe;
 mod observers;
 mod pace;
+mod prompts;
 mod reader;
 mod run;
 mod sources;

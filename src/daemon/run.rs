@@ -2,10 +2,11 @@
 
 use super::clock::now;
 use super::config::Settings;
-use super::effects::{Hands, Job, Target, prompt_id};
+use super::effects::{Hands, Job, Target};
 use super::event::{Event, MAX_EVENTS};
 use super::journals::Journals;
 use super::observers::Observers;
+use super::prompts::Prompts;
 use super::reader::{self, MAX_CHANGES};
 use super::sources::Sources;
 use crate::command::Command;
@@ -67,6 +68,8 @@ async fn serve(state: &mut Loop, mut received: mpsc::Receiver<Event>, mut stoppe
         }
         state.pass_time(now);
         state.publish(now);
+        state.feed(now);
+        state.publish(now);
     }
 }
 
@@ -85,16 +88,17 @@ enum Waited {
 }
 
 /// Everything the loop owns.
-struct Loop {
-    settings: Arc<Settings>,
-    world: World,
+pub(super) struct Loop {
+    pub(super) settings: Arc<Settings>,
+    pub(super) world: World,
     hub: Hub,
-    hands: Hands,
+    pub(super) hands: Hands,
     /// What is to be read again.
     changes: mpsc::Sender<Change>,
     /// Reads it.
     reader: JoinHandle<()>,
-    journals: Journals,
+    pub(super) journals: Journals,
+    pub(super) prompts: Prompts,
     observers: Observers,
     sources: Sources,
     /// When each record was read last: what was looked for before that says nothing.
@@ -109,7 +113,8 @@ struct Loop {
 impl Loop {
     fn new(settings: Settings, hub: Hub, events: mpsc::Sender<Event>) -> Self {
         let (tools, _) = Tools::with_overrides(&settings.tool_overrides);
-        let world = World::new(tools, settings.default_tool.clone(), settings.default_cwd.clone());
+        let mut world = World::new(tools, settings.default_tool.clone(), settings.default_cwd.clone());
+        world.allows_approvals = settings.allows_approvals;
         let registry = Arc::new(Registry::new(settings.roots.clone()));
         let settings = Arc::new(settings);
         let observers = Observers::new(settings.clone(), events.clone());
@@ -136,6 +141,7 @@ impl Loop {
             changes,
             reader,
             journals: Journals::new(watch),
+            prompts: Prompts::default(),
             observers,
             sources,
             read_at: HashMap::new(),
@@ -154,7 +160,7 @@ impl Loop {
                     return;
                 }
                 let record = entry.record.clone();
-                let events = self.journals.meet(&record);
+                let (is_met, events) = (self.journals.is_new(&record), self.journals.meet(&record));
                 let fact = Fact::Record { record: Box::new(entry.record), path: entry.path.into(), manifest };
                 self.learn(fact, now);
                 if !self.was_looked_at(&id) {
@@ -163,6 +169,9 @@ impl Loop {
                 }
                 self.learn(Fact::Journal(id.clone(), events), now);
                 self.observers.reconcile(&id, &self.world, now);
+                if is_met {
+                    self.recover_prompts(&id, now);
+                }
                 self.read_at.insert(id, looked);
             }
             Event::Missing { agent, looked } => {
@@ -187,7 +196,10 @@ impl Loop {
                     if changed.manifest {
                         self.reread(Change::Record(changed.agent.to_string()));
                     }
-                    self.learn(Fact::Journal(changed.agent, changed.events), now);
+                    self.learn(Fact::Journal(changed.agent.clone(), changed.events), now);
+                    if changed.queue {
+                        self.reread_queue(&changed.agent, now);
+                    }
                 }
             }
             Event::Connected { agent, serial, link } => self.observers.connected(&agent, serial, link),
@@ -247,12 +259,9 @@ impl Loop {
         };
         let mut jobs = Vec::new();
         for effect in effects {
-            let id = prompt_id(now);
             match &effect {
                 Effect::Deliver { agent, text } => {
-                    self.learn(Fact::Accepted(agent.clone(), text.clone()), now);
-                    let kind = EventKind::Prompt { prompt_id: id.clone(), text: text.clone() };
-                    self.note((agent.clone(), actor.clone(), kind), now);
+                    jobs.extend(self.accept(agent, text.clone(), actor.clone(), now));
                 }
                 Effect::Refuse { agent, what, error } => {
                     self.refused(agent.clone(), what.clone(), error, actor.clone(), now);
@@ -260,12 +269,7 @@ impl Loop {
                 Effect::Rescan => self.reread(Change::Rescan),
                 _ => {}
             }
-            jobs.extend(Job::of(
-                effect,
-                &id,
-                |id| self.target(id),
-                |tool| self.world.tools.get_or_generic(tool).clone(),
-            ));
+            jobs.extend(Job::of(effect, |id| self.target(id), |tool| self.world.tools.get_or_generic(tool).clone()));
         }
         let waits = match until {
             Until::Accepted => {
@@ -277,9 +281,13 @@ impl Loop {
         tokio::spawn(self.hands.clone().carry_out(jobs, actor, waits));
     }
 
-    fn learn(&mut self, fact: Fact, now: Timestamp) {
+    pub(super) fn learn(&mut self, fact: Fact, now: Timestamp) {
+        let queue = if let Fact::Queue(id, _) = &fact { Some(id.clone()) } else { None };
         for note in self.world.take(fact, now) {
             self.note(note, now);
+        }
+        if let Some(id) = queue {
+            self.queue_changed(&id);
         }
     }
 
@@ -290,11 +298,22 @@ impl Loop {
             return;
         }
         let Some(record) = self.world.agents.get(&id).map(|agent| agent.record.clone()) else { return };
+        let receipt = if let EventKind::Receipt(receipt) = &kind { Some(receipt.clone()) } else { None };
         let events = self.journals.write(&record, actor, kind, now);
         self.learn(Fact::Journal(id, events), now);
+        if let Some(receipt) = receipt {
+            self.settled(&receipt, now);
+        }
     }
 
-    fn refused(&mut self, agent: Option<AgentId>, what: String, error: &Error, actor: Actor, now: Timestamp) {
+    pub(super) fn refused(
+        &mut self,
+        agent: Option<AgentId>,
+        what: String,
+        error: &Error,
+        actor: Actor,
+        now: Timestamp,
+    ) {
         self.learn(Fact::Refused(agent.clone(), error.to_string()), now);
         let Some(id) = agent else { return };
         let repeated = self
@@ -322,10 +341,11 @@ impl Loop {
         self.sources.forget(id);
         self.last_refusal.remove(id);
         self.journals.forget(id);
+        self.prompts.forget(id);
         self.learn(Fact::NoRecord(id.clone()), now);
     }
 
-    fn target(&self, id: &AgentId) -> Option<Target> {
+    pub(super) fn target(&self, id: &AgentId) -> Option<Target> {
         let agent = self.world.agents.get(id)?;
         let manifest = agent.manifest.as_deref().ok();
         let socket = self.observers.socket_of(manifest);
@@ -359,7 +379,8 @@ impl Loop {
             .world
             .deadline()
             .map_or(IDLE, |at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).min(IDLE));
-        (Instant::now() + world).min(self.observers.next_survey())
+        let wake = (Instant::now() + world).min(self.observers.next_survey());
+        self.prompts.next_wake().map_or(wake, |feed| wake.min(feed))
     }
 
     fn publish(&mut self, now: Timestamp) {

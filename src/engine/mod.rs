@@ -2,10 +2,13 @@
 //! clock, a file or a terminal.
 
 mod compose;
+mod on_screen;
 mod plan;
+mod turns;
 mod world;
 
 pub use plan::{Effect, LaunchOrder, plan};
+pub use turns::{Accepted, LATE_TURN, MAX_REPLY_BYTES, MAX_TURN_BYTES, MAX_TURNS, Progress};
 pub use world::{Agent, Fact, Note, World};
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //! terminal or a file is refused here.
 
 use super::world::{Agent, World};
-use crate::command::{Command, Launch, TroopVerb, Verb};
+use crate::command::{Command, Launch, QueueChange, TroopVerb, Verb};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AgentId, AgentName};
+use crate::model::{AgentId, AgentName, AgentView, Question};
+use crate::tool::Pick;
 use jiff::Timestamp;
 use std::path::PathBuf;
 
@@ -18,10 +19,26 @@ pub enum Effect {
         /// The text.
         text: String,
     },
+    /// Change a queue.
+    Queue {
+        /// Whose.
+        agent: AgentId,
+        /// How.
+        change: QueueChange,
+    },
     /// Press the tool's interrupt key once.
     Interrupt {
         /// Whose turn.
         agent: AgentId,
+    },
+    /// Answer the question that is on the screen.
+    Answer {
+        /// Whose.
+        agent: AgentId,
+        /// The question as it was shown to whoever answers.
+        question: Question,
+        /// The answer.
+        pick: Pick,
     },
     /// Press keys.
     Press {
@@ -89,6 +106,13 @@ pub fn plan(world: &World, command: Command, now: Timestamp) -> Result<Vec<Effec
             view(world, &agent)?.may_prompt()?;
             Ok(vec![Effect::Deliver { agent, text }])
         }
+        Command::Queue { agent, change } => {
+            let view = view(world, &agent)?;
+            if let QueueChange::Put { .. } = &change {
+                view.may_type()?;
+            }
+            Ok(vec![Effect::Queue { agent, change }])
+        }
         Command::Keys { agent, keys } => {
             view(world, &agent)?.may_type()?;
             Ok(vec![Effect::Press { agent, keys }])
@@ -114,6 +138,9 @@ fn control(world: &World, id: &AgentId, verb: Verb) -> Result<Effect> {
             view.may_interrupt()?;
             Ok(Effect::Interrupt { agent })
         }
+        Verb::Approve => answer(world, view, Pick::Approve),
+        Verb::Deny => answer(world, view, Pick::Deny),
+        Verb::Answer(number) => answer(world, view, Pick::Number(number)),
         Verb::Resize { cols, rows } => {
             view.may_type()?;
             Ok(Effect::Resize { agent, cols, rows })
@@ -126,6 +153,19 @@ fn control(world: &World, id: &AgentId, verb: Verb) -> Result<Effect> {
             Ok(Effect::Stop { agent, force })
         }
     }
+}
+
+/// An answer that could be given now to the question that is shown.
+fn answer(world: &World, view: &AgentView, pick: Pick) -> Result<Effect> {
+    if !world.allows_approvals {
+        return Err(Error::new(
+            Kind::NotPermitted,
+            "answering for a person is switched off; use troop mount --allow-approvals, or set TROOP_ALLOW_APPROVALS=true",
+        ));
+    }
+    let question = view.may_answer()?.clone();
+    find(world, &view.id)?.tool.answer(&question, pick)?;
+    Ok(Effect::Answer { agent: view.id.clone(), question, pick })
 }
 
 /// Two launches of one name in one write would start the first and lose the second.

@@ -1,11 +1,14 @@
 //! Everything known, and how facts change it.
 
-use super::compose;
+use super::turns::{Accepted, Progress, TurnLog};
+use super::{compose, on_screen};
 use crate::model::live::{Identity, Status};
 use crate::model::snapshot::{History, Oddities};
-use crate::model::{Actor, AgentId, AgentView, Event, EventKind, Manifest, Record, Screen, Terminal, Turn};
+use crate::model::{
+    Actor, AgentId, AgentView, Event, EventKind, Manifest, Queued, Record, Screen, Stage, Terminal, Turn,
+};
 use crate::tool::{Tool, Tools};
-use crate::tracker::{Report, Tracker};
+use crate::tracker::{ELSEWHERE_LIMIT, Report, Tracker};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,11 +43,13 @@ pub enum Fact {
     /// Lines of an agent's journal, in order.
     Journal(AgentId, Vec<Event>),
     /// A prompt was accepted.
-    Accepted(AgentId, String),
-    /// The submit key of the accepted prompt was pressed, right after that moment.
-    Submitted(AgentId, Timestamp),
-    /// The accepted prompt could not be delivered.
-    Undelivered(AgentId),
+    Accepted(AgentId, Accepted),
+    /// The prompt of that id has come further.
+    Progress(AgentId, String, Progress),
+    /// Whoever delivered the prompt of that id and text has died before its receipt was written.
+    Orphaned(AgentId, String, String),
+    /// What waits in an agent's queue.
+    Queue(AgentId, Arc<[Queued]>),
     /// The interrupt key was pressed.
     Interrupted(AgentId),
     /// Something was refused, on an agent or on the troop; the sentence behind it.
@@ -76,7 +81,9 @@ pub struct Agent {
     pub(super) slot: u32,
     pub(super) history: History,
     pub(super) prompt: Arc<str>,
-    pub(super) turns: Arc<[Arc<Turn>]>,
+    pub(super) turns: TurnLog,
+    pub(super) queue: Arc<[Queued]>,
+    pub(super) receipts: History,
     pub(super) error: Arc<str>,
     pub(super) noted_status: Option<Status>,
     pub(super) changed: bool,
@@ -92,6 +99,11 @@ impl Agent {
     /// Its status.
     pub fn status(&self) -> Status {
         self.tracker.status()
+    }
+
+    /// What waits in its queue.
+    pub fn queue(&self) -> &[Queued] {
+        &self.queue
     }
 
     /// What was published of it last.
@@ -119,6 +131,8 @@ pub struct World {
     pub default_tool: String,
     /// Where a launch works that names no directory.
     pub default_cwd: PathBuf,
+    /// Whether questions may be answered through troop.
+    pub allows_approvals: bool,
     /// What the tree shows of the tools; they stay as they are while the world lasts.
     pub(super) tool_files: Arc<[(Arc<str>, Arc<str>)]>,
     pub(super) refusal: Arc<str>,
@@ -138,6 +152,7 @@ impl World {
             tools,
             default_tool,
             default_cwd,
+            allows_approvals: false,
             refusal: Arc::default(),
             oddities: Oddities::default(),
             settled: false,
@@ -164,14 +179,8 @@ impl World {
                 self.settled = true;
             }
             Fact::Journal(id, events) => {
-                if let Some(agent) = self.agents.get_mut(&id).filter(|_| !events.is_empty()) {
-                    for event in &events {
-                        agent.history.push(event);
-                        if let EventKind::Prompt { text, .. } = &event.kind {
-                            agent.prompt = text.as_str().into();
-                        }
-                    }
-                    agent.changed = true;
+                if !events.is_empty() {
+                    return self.with(&id, now, |agent| agent.read_journal(&events, now));
                 }
             }
             Fact::Terminal(id, terminal) => return self.with(&id, now, |agent| agent.look(terminal, now)),
@@ -182,14 +191,25 @@ impl World {
                     None => agent.tracker.withdraw(source, now),
                 });
             }
-            Fact::Accepted(id, text) => {
-                return self.with(&id, now, |agent| {
-                    agent.prompt = text.into();
+            Fact::Accepted(id, prompt) => {
+                return self.noting(&id, now, |agent| {
+                    agent.prompt = prompt.text.as_str().into();
+                    let notes = agent.turns.accepted(prompt, now);
                     agent.tracker.accepted(now);
+                    notes
                 });
             }
-            Fact::Submitted(id, at) => return self.with(&id, now, |agent| agent.tracker.submitted(at, now)),
-            Fact::Undelivered(id) => return self.with(&id, now, |agent| agent.tracker.undelivered(now)),
+            Fact::Progress(id, prompt_id, progress) => {
+                return self.noting(&id, now, |agent| agent.progress(&prompt_id, progress, now));
+            }
+            Fact::Orphaned(id, prompt_id, text) => {
+                return self.noting(&id, now, |agent| agent.turns.orphaned(&prompt_id, &text, now));
+            }
+            Fact::Queue(id, queue) => {
+                if self.agents.get(&id).is_some_and(|agent| agent.queue != queue) {
+                    return self.with(&id, now, |agent| agent.queue = queue);
+                }
+            }
             Fact::Interrupted(id) => return self.with(&id, now, |agent| agent.tracker.interrupted(now)),
             Fact::Refused(Some(id), sentence) => {
                 return self.with(&id, now, |agent| agent.error = sentence.into());
@@ -250,6 +270,7 @@ impl World {
                     // A session of its own has a history of its own.
                     if agent.record.manifest_path != record.manifest_path {
                         (agent.history, agent.prompt) = (History::default(), Arc::default());
+                        (agent.turns, agent.receipts) = (TurnLog::default(), History::default());
                     }
                 }
                 agent.identity = Arc::new(compose::identity(&record, manifest.as_deref().ok()));
@@ -270,7 +291,9 @@ impl World {
                     slot: self.last_slot,
                     history: History::default(),
                     prompt: Arc::default(),
-                    turns: Arc::default(),
+                    turns: TurnLog::default(),
+                    queue: Arc::default(),
+                    receipts: History::default(),
                     error: Arc::default(),
                     noted_status: None,
                     changed: true,
@@ -282,29 +305,105 @@ impl World {
         }
     }
 
-    /// Changes one agent and notes a change of its status.
+    /// Changes one agent, and notes what that means for its turns and its status.
     fn with(&mut self, id: &AgentId, now: Timestamp, change: impl FnOnce(&mut Agent)) -> Vec<Note> {
+        self.noting(id, now, |agent| {
+            change(agent);
+            Vec::new()
+        })
+    }
+
+    fn noting(
+        &mut self,
+        id: &AgentId,
+        now: Timestamp,
+        change: impl FnOnce(&mut Agent) -> Vec<(Actor, EventKind)>,
+    ) -> Vec<Note> {
         let Some(agent) = self.agents.get_mut(id) else { return Vec::new() };
-        change(agent);
+        let mut notes = change(agent);
         agent.changed = true;
         // Before the first look there is no verdict, and the first is where we came in, not a change.
         if !agent.is_live(now) || matches!(agent.terminal, Terminal::Unseen) {
             agent.noted_status = None;
-            return Vec::new();
-        }
-        let (status, why) = (agent.tracker.status(), agent.tracker.why().to_owned());
-        let before = agent.noted_status.replace(status);
-        match before {
-            None => Vec::new(),
-            Some(from) if from != status => {
-                vec![(id.clone(), Actor::Observed, EventKind::Status { from, to: status, why })]
+            if !agent.is_live(now) {
+                notes.extend(agent.turns.lose(now));
             }
-            Some(_) => Vec::new(),
+        } else {
+            notes.extend(agent.follow_turns(now));
+            let (status, why) = (agent.tracker.status(), agent.tracker.why().to_owned());
+            if let Some(from) = agent.noted_status.replace(status).filter(|from| *from != status) {
+                notes.push((Actor::Observed, EventKind::Status { from, to: status, why }));
+            }
         }
+        notes.into_iter().map(|(actor, kind)| (id.clone(), actor, kind)).collect()
     }
 }
 
+/// What another process has done with a prompt, as far as the journal says.
+enum Elsewhere {
+    Accepted(Timestamp),
+    Confirmed,
+    Over,
+}
+
 impl Agent {
+    /// Takes in what its journal says, of ours or of another process.
+    fn read_journal(&mut self, events: &[Event], now: Timestamp) {
+        let mut elsewhere = None;
+        for event in events {
+            self.history.push(event);
+            self.turns.apply(event);
+            match &event.kind {
+                EventKind::Prompt { text, .. } => {
+                    self.prompt = text.as_str().into();
+                    elsewhere = Some(Elsewhere::Accepted(event.at));
+                }
+                EventKind::Receipt(receipt) => {
+                    self.receipts.push_line(receipt);
+                    let confirmed = receipt.stage == Stage::Confirmed;
+                    elsewhere = Some(if confirmed { Elsewhere::Confirmed } else { Elsewhere::Over });
+                }
+                EventKind::Interrupted(pressed) | EventKind::Answered(pressed) => self.receipts.push_line(pressed),
+                EventKind::TurnEnded { .. } => elsewhere = Some(Elsewhere::Over),
+                _ => {}
+            }
+        }
+        // A prompt of our own is known already. An old one is over, or nobody knows any more.
+        match elsewhere.filter(|_| !self.turns.is_delivering()) {
+            Some(Elsewhere::Accepted(at)) if now < at + ELSEWHERE_LIMIT => self.tracker.accepted_elsewhere(at),
+            Some(Elsewhere::Confirmed) => self.tracker.proven(now),
+            Some(Elsewhere::Over) => self.tracker.undelivered(now),
+            Some(Elsewhere::Accepted(_)) | None => {}
+        }
+    }
+
+    fn progress(&mut self, prompt_id: &str, progress: Progress, now: Timestamp) -> Vec<(Actor, EventKind)> {
+        let notes = self.turns.progress(prompt_id, progress.clone(), now);
+        match progress {
+            Progress::Pasted(_) => {}
+            Progress::Submitted { at, .. } => self.tracker.submitted(at, now),
+            Progress::Failed { .. } => self.tracker.undelivered(now),
+        }
+        notes
+    }
+
+    fn follow_turns(&mut self, now: Timestamp) -> Vec<(Actor, EventKind)> {
+        let reply = |turn: &Turn| match &self.terminal {
+            Terminal::Seen(look) => on_screen::reply(&self.tool, look, &self.scrollback, turn),
+            _ => None,
+        };
+        let is = self.tracker.turn_now();
+        if let Some((turn, submitted)) = self.turns.given_up(is)
+            && !turn.is_command()
+            && self.tracker.has_moved_since(submitted)
+            && let Some(reply) = reply(turn)
+        {
+            self.tracker.answered_unseen(now);
+            return self.turns.answered_unseen(self.tracker.turn_now(), reply, now);
+        }
+        self.turns.follow(is, self.tracker.status(), reply, now)
+    }
+
     fn look(&mut self, terminal: Terminal, now: Timestamp) {
         let before = self.screen();
         let words = self.manifest.as_ref().ok().and_then(|manifest| manifest.tool_version.as_deref());

@@ -18,6 +18,8 @@ pub(super) const MAX_HANDLES: usize = 65_536;
 /// One open file or directory.
 pub(super) struct Handle {
     pub(super) node: Node,
+    /// The name under which it waits, for a prompt in a queue.
+    pub(super) name: Option<Arc<str>>,
     /// What it reads, rendered once, when it was opened.
     pub(super) content: Option<Content>,
     /// Whether anything has been read: a second read from 0 is a fresh one.
@@ -35,6 +37,7 @@ impl Handle {
     pub(super) fn file(node: Node, content: Option<Content>, writer: Option<Writer>) -> Self {
         Self {
             node,
+            name: None,
             content,
             was_read: AtomicBool::new(false),
             writer: writer.map(Mutex::new),

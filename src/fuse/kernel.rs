@@ -2,14 +2,15 @@
 
 use super::errno::errno;
 use super::handle::Handle;
-use super::stat::{NAME_TTL, attr_ttl, file_type};
+use super::stat::{NAME_TTL, attr_ttl, file_type, name_ttl};
 use super::tree_fs::TreeFs;
 use super::waits::Read;
-use crate::command::{Command, Launch};
-use crate::error::Result;
+use crate::command::{Command, Launch, QueueChange};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Actor, AgentName};
 use crate::port::Until;
 use crate::process;
+use crate::tree::table::AgentFile;
 use crate::tree::{self, Entry, Node};
 use fuser::{
     AccessFlags, BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
@@ -42,7 +43,7 @@ impl Filesystem for TreeFs {
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         tracing::trace!(op = "lookup");
         match self.stat.child(parent, name) {
-            Ok((node, attr)) => reply.entry_with_ttls(&attr_ttl(node), &NAME_TTL, &attr, Generation(0)),
+            Ok((node, attr)) => reply.entry_with_ttls(&attr_ttl(node), &name_ttl(node), &attr, Generation(0)),
             Err(error) => reply.error(error),
         }
     }
@@ -142,8 +143,10 @@ impl Filesystem for TreeFs {
         self.stat.port.submit(Command::launch(launch), actor(request), Until::Done, answer);
     }
 
-    fn unlink(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EPERM);
+    fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        tracing::trace!(op = "unlink");
+        let Some(name) = name.to_str() else { return reply.error(Errno::ENOENT) };
+        self.change_queue(request, parent, QueueChange::Remove { name: name.to_owned() }, reply);
     }
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -167,16 +170,52 @@ impl Filesystem for TreeFs {
         reply.error(Errno::EPERM);
     }
 
-    fn rename(&self, _: &Request, _: INodeNo, _: &OsStr, _: INodeNo, _: &OsStr, _: RenameFlags, reply: ReplyEmpty) {
-        reply.error(Errno::EPERM);
+    fn rename(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        tracing::trace!(op = "rename");
+        if parent != new_parent {
+            let is_queue = |ino: INodeNo| matches!(Node::from_ino(ino.0), Some(Node::AgentFile(_, AgentFile::Queue)));
+            // From one queue to another, mv copies and removes.
+            return reply.error(if is_queue(parent) && is_queue(new_parent) { Errno::EXDEV } else { Errno::EPERM });
+        }
+        if !flags.is_empty() {
+            return reply.error(Errno::EINVAL);
+        }
+        let (Some(from), Some(to)) = (name.to_str(), new_name.to_str()) else { return reply.error(Errno::EINVAL) };
+        self.change_queue(request, parent, QueueChange::Rename { from: from.to_owned(), to: to.to_owned() }, reply);
     }
 
     fn link(&self, _: &Request, _: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
         reply.error(Errno::EPERM);
     }
 
-    fn create(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
-        reply.error(Errno::EPERM);
+    fn create(&self, request: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
+        tracing::trace!(op = "create");
+        let snapshot = self.stat.port.snapshot();
+        let (Some(dir), Some(name)) = (Node::from_ino(parent.0), name.to_str()) else {
+            return reply.error(Errno::EINVAL);
+        };
+        let created = self.try_create(&snapshot, dir, name, request.pid()).and_then(|handle| {
+            let node = handle.node;
+            let attributes =
+                tree::attributes(&snapshot, node).ok_or_else(|| Error::new(Kind::Gone, "the agent is gone"))?;
+            Ok((handle, node, self.stat.attr(node, &attributes)))
+        });
+        match created {
+            Ok((handle, node, attr)) => match self.new_handle(handle) {
+                Ok(fh) => reply.created(&name_ttl(node), &attr, Generation(0), fh, FopenFlags::FOPEN_DIRECT_IO),
+                Err(error) => reply.error(error),
+            },
+            Err(error) => self.refuse(dir, error, actor(request), move |number| reply.error(number)),
+        }
     }
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
@@ -371,6 +410,19 @@ impl Filesystem for TreeFs {
             _ => PollEvents::POLLIN | PollEvents::POLLOUT,
         };
         reply.poll(events & ready);
+    }
+}
+
+impl TreeFs {
+    fn change_queue(&self, request: &Request, dir: INodeNo, change: QueueChange, reply: ReplyEmpty) {
+        let Some(node) = Node::from_ino(dir.0) else { return reply.error(Errno::ENOENT) };
+        match tree::change_queue(&self.stat.port.snapshot(), node, change) {
+            Ok(command) => self.submit(Some(command), actor(request), move |result| match result {
+                Ok(()) => reply.ok(),
+                Err(error) => reply.error(errno(error.kind())),
+            }),
+            Err(error) => reply.error(errno(error.kind())),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::model::Actor;
 use crate::port::{Port, Until};
 use crate::tree::Node;
+use crate::tree::table::AgentFile;
 use fuser::Errno;
 
 /// Shows and records a refusal, then answers: the sentence is in `error`
@@ -14,6 +15,9 @@ pub(super) fn refuse(port: &Port, node: Node, error: Error, actor: Actor, answer
     let snapshot = port.snapshot();
     let (agent, what) = match node {
         Node::AgentFile(slot, file) => (snapshot.by_slot(slot).map(|(_, agent)| agent.id.clone()), file.row().name),
+        Node::Queued(slot, _) => {
+            (snapshot.by_slot(slot).map(|(_, agent)| agent.id.clone()), AgentFile::Queue.row().name)
+        }
         Node::RootFile(file) => (None, file.row().name),
         _ => (None, "write"),
     };

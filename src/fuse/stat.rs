@@ -72,11 +72,24 @@ pub(super) fn file_type(kind: NodeKind) -> FileType {
     }
 }
 
+/// How long the kernel may keep a name: what comes and goes inside an agent's directory is not announced.
+pub(super) fn name_ttl(node: Node) -> Duration {
+    match node {
+        Node::Turn(..) | Node::LastTurn(_) | Node::Queued(..) => FILE_TTL,
+        _ => NAME_TTL,
+    }
+}
+
 /// How long the kernel may keep what `stat` says of a node: directories and the
 /// links beside them change only in ways the invalidating thread announces.
 pub(super) fn attr_ttl(node: Node) -> Duration {
     match node {
-        Node::AgentFile(..) | Node::RootFile(_) => FILE_TTL,
+        Node::AgentFile(..)
+        | Node::RootFile(_)
+        | Node::Turn(..)
+        | Node::TurnFile(..)
+        | Node::LastTurn(_)
+        | Node::Queued(..) => FILE_TTL,
         _ => NAME_TTL,
     }
 }

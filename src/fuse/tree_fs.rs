@@ -8,7 +8,7 @@ use super::handle::{Handle, Handles, Writer};
 use super::refuse::refuse;
 use super::stat::Stat;
 use super::waits::Waits;
-use crate::command::{Command, MAX_CONTROL_BYTES};
+use crate::command::{Command, MAX_CONTROL_BYTES, check_queue_name};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Actor, Asked, Snapshot};
 use crate::port::Until;
@@ -80,7 +80,13 @@ impl TreeFs {
         if writer.is_none() {
             fopen |= FopenFlags::FOPEN_NOFLUSH;
         }
-        Ok((Handle::file(node, content, writer), fopen))
+        let mut handle = Handle::file(node, content, writer);
+        if let Node::Queued(slot, _) = node {
+            let queued = snapshot.by_slot(slot).and_then(|(_, agent)| tree::queued(agent, node));
+            let queued = queued.ok_or_else(|| Error::new(Kind::NotFound, "it does not wait in the queue any more"))?;
+            handle.name = Some(queued.name.clone());
+        }
+        Ok((handle, fopen))
     }
 
     pub(super) fn try_read<'h>(
@@ -100,8 +106,10 @@ impl TreeFs {
             let snapshot = self.stat.port.snapshot();
             match (snapshot.by_slot(slot), content) {
                 (None, _) if again && offset == 0 => return Err(Errno::ESRCH),
-                (Some((_, agent)), Content::Growing(_, format)) => {
-                    return Ok(agent.history.read(*format, offset, size).into());
+                (Some(_), Content::Growing(..)) => {
+                    if let Some(Content::Growing(history, format)) = tree::content(&snapshot, handle.node) {
+                        return Ok(history.read(format, offset, size).into());
+                    }
                 }
                 _ => {}
             }
@@ -186,7 +194,22 @@ impl TreeFs {
             Written::Ask => writer.prompt.finish()?.into_bytes(),
             Written::Lines => std::mem::take(&mut writer.lines),
         };
-        tree::written(&self.stat.port.snapshot(), handle.node, &bytes)
+        let snapshot = self.stat.port.snapshot();
+        match &handle.name {
+            Some(name) => tree::queue_command(&snapshot, handle.node, name, &bytes),
+            None => tree::written(&snapshot, handle.node, &bytes),
+        }
+    }
+
+    /// Opens a prompt for the queue `dir` under a name that is not in it yet.
+    pub(super) fn try_create(&self, snapshot: &Snapshot, dir: Node, name: &str, thread: u32) -> Result<Handle> {
+        let Node::AgentFile(slot, AgentFile::Queue) = dir else {
+            return Err(Error::new(Kind::NotPermitted, "files can be made in a queue only"));
+        };
+        check_queue_name(name)?;
+        let node = Node::queued(slot, name);
+        let writer = Writer::new(tree::may_write(snapshot, node)?, thread);
+        Ok(Handle { name: Some(name.into()), ..Handle::file(node, None, Some(writer)) })
     }
 
     /// Submits what was understood, if anything was; `answer` comes when it was accepted or refused.
@@ -197,7 +220,11 @@ impl TreeFs {
         answer: impl FnOnce(Result<()>) + Send + 'static,
     ) {
         match command {
-            Some(command) => self.stat.port.submit(command, actor, Until::Accepted, Box::new(answer)),
+            Some(command) => {
+                // A prompt is accepted at once; whether the queue took one is known when it is on disk.
+                let until = if matches!(command, Command::Queue { .. }) { Until::Done } else { Until::Accepted };
+                self.stat.port.submit(command, actor, until, Box::new(answer));
+            }
             None => answer(Ok(())),
         }
     }

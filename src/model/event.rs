@@ -1,5 +1,8 @@
 //! What happened to an agent: one line each in `history.jsonl`, and in words in `history`.
 
+use super::live::TurnSource;
+use super::receipt::{Pressed, Receipt, Stage};
+use super::turn::{ReplySource, TurnOutcome};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +23,11 @@ pub enum Actor {
         uid: u32,
         /// The `troop` process.
         pid: u32,
+    },
+    /// The agent's queue.
+    Queue {
+        /// The name under which it waited there.
+        name: String,
     },
     /// Seen, not done: inferred from records, tmux and the screen.
     Observed,
@@ -69,24 +77,53 @@ pub enum EventKind {
         /// The rule or fact that decided.
         why: String,
     },
-    /// A prompt was accepted for delivery.
+    /// A prompt was accepted for delivery: its turn is open.
     Prompt {
         /// Its id in receipts.
         prompt_id: String,
+        /// The number of its turn.
+        turn: u64,
         /// The text, whole.
         text: String,
     },
-    /// A prompt reached the program's composer and was submitted.
-    Delivered {
-        /// Which prompt.
-        prompt_id: String,
+    /// A prompt was put into the queue.
+    Queued {
+        /// Its name there.
+        name: String,
+        /// Its length.
+        bytes: usize,
     },
-    /// A prompt that was accepted could not be delivered.
-    Undelivered {
-        /// Which prompt.
-        prompt_id: String,
-        /// Why.
-        error: String,
+    /// A prompt was taken out of the queue by hand.
+    Unqueued {
+        /// Its name there.
+        name: String,
+    },
+    /// A prompt in the queue got another name.
+    Requeued {
+        /// What it was.
+        from: String,
+        /// What it is.
+        to: String,
+    },
+    /// What became of a prompt.
+    Receipt(Receipt),
+    /// A turn began, or went on after it had seemed to end.
+    TurnBegan {
+        /// Its number.
+        turn: u64,
+        /// How that is known.
+        source: TurnSource,
+    },
+    /// A turn was over.
+    TurnEnded {
+        /// Its number.
+        turn: u64,
+        /// How it ended.
+        outcome: TurnOutcome,
+        /// What was answered, where that is known.
+        reply: Option<String>,
+        /// Where the answer was read.
+        reply_source: Option<ReplySource>,
     },
     /// Keys were sent through `keys`.
     Keys {
@@ -94,7 +131,9 @@ pub enum EventKind {
         keys: Vec<String>,
     },
     /// The interrupt key was pressed.
-    Interrupted,
+    Interrupted(Pressed),
+    /// A question was answered.
+    Answered(Pressed),
     /// The terminal was resized.
     Resized {
         /// Columns.
@@ -126,6 +165,7 @@ impl Event {
         let who = match &self.actor {
             Actor::Mount { uid, pid } => format!("mount uid={uid} pid={pid}"),
             Actor::Cli { uid, pid } => format!("cli uid={uid} pid={pid}"),
+            Actor::Queue { name } => format!("queue {name}"),
             Actor::Observed => "observed".to_owned(),
         };
         let what = match &self.kind {
@@ -133,10 +173,25 @@ impl Event {
             EventKind::Appeared { tool } => format!("appeared, running {tool}"),
             EventKind::Status { from, to, why } => format!("status {from} -> {to} ({why})"),
             EventKind::Prompt { text, .. } => format!("prompt: {}", text.replace('\n', "\n    ")),
-            EventKind::Delivered { .. } => "prompt delivered".to_owned(),
-            EventKind::Undelivered { error, .. } => format!("prompt not delivered: {error}"),
+            EventKind::Queued { name, bytes } => format!("queued {name} ({bytes} bytes)"),
+            EventKind::Unqueued { name } => format!("took {name} out of the queue"),
+            EventKind::Requeued { from, to } => format!("queue: {from} is now {to}"),
+            EventKind::Receipt(receipt) => match (receipt.stage, &receipt.reason) {
+                (Stage::Confirmed, _) => format!("prompt confirmed: turn {} began", receipt.turn),
+                (stage, Some(reason)) => format!("prompt {}: {reason}", stage.as_str()),
+                (stage, None) => format!("prompt {}", stage.as_str()),
+            },
+            EventKind::TurnBegan { turn, .. } => format!("turn {turn} began"),
+            EventKind::TurnEnded { turn, outcome, reply, .. } => match reply {
+                Some(reply) => format!("turn {turn} {}: {}", outcome.as_str(), reply.replace('\n', "\n    ")),
+                None => format!("turn {turn} {}", outcome.as_str()),
+            },
             EventKind::Keys { keys } => format!("keys {}", keys.join(" ")),
-            EventKind::Interrupted => "interrupt".to_owned(),
+            EventKind::Interrupted(pressed) | EventKind::Answered(pressed) => {
+                let choice = pressed.choice.as_ref().map_or_else(String::new, |choice| format!(": {choice}"));
+                let reason = pressed.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+                format!("{}{choice} {}{reason}", pressed.verb, pressed.stage.as_str())
+            }
             EventKind::Resized { cols, rows } => format!("resized to {cols}x{rows}"),
             EventKind::Stopped { reason } => format!("stopped ({reason})"),
             EventKind::Retired => "retired".to_owned(),

@@ -14,6 +14,16 @@ pub struct Question {
     pub choices: Vec<Choice>,
 }
 
+impl Question {
+    /// Whether both ask the same; where the cursor stands does not count.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let choices = |question: &Self| -> Vec<(u32, String)> {
+            question.choices.iter().map(|choice| (choice.number, choice.label.clone())).collect()
+        };
+        self.text == other.text && choices(self) == choices(other)
+    }
+}
+
 /// One answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {

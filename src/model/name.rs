@@ -88,6 +88,23 @@ pub fn is_registry_token(text: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
+/// The longest name of a queued prompt, in bytes; a directory's limit is 255.
+pub const MAX_QUEUED_NAME: usize = 200;
+
+/// Whether a queued prompt may have that name; the sentence why not.
+pub fn check_queue_name(name: &str) -> Result<()> {
+    let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(|c: char| c == '/' || c.is_control());
+    if plain && name.len() <= MAX_QUEUED_NAME {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Invalid,
+        format!(
+            "{name:?} cannot be a queued prompt's name; use at most {MAX_QUEUED_NAME} bytes without '/' and control characters"
+        ),
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

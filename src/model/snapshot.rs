@@ -1,7 +1,7 @@
 //! What the daemon publishes and every reader sees: all agents at one moment.
 
 use super::event::Event;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Question};
 use super::live::{LiveState, Status, Tristate};
 use super::name::AgentId;
 use super::record::Backend;
@@ -133,12 +133,35 @@ pub struct AgentView {
     pub prompt: Arc<str>,
     /// Its turns, oldest first, the last ones only. The last may still be going on.
     pub turns: Arc<[Arc<Turn>]>,
+    /// The prompts that wait for it to be ready, in name order.
+    pub queue: Arc<[Queued]>,
+    /// What became of its prompts, one receipt a line.
+    pub receipts: History,
     /// The sentence behind the last refused write.
     pub error: Arc<str>,
     /// Its record.
     pub record_path: Arc<Path>,
     /// When anything but its history last changed.
     pub changed_at: Timestamp,
+}
+
+/// The most prompts that wait in one queue.
+pub const MAX_QUEUED: usize = 256;
+
+/// A prompt that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its text, as it was written.
+    pub text: Arc<str>,
+}
+
+impl Queued {
+    /// Whether it is to be delivered: names that begin with a dot are drafts.
+    pub fn is_due(&self) -> bool {
+        !self.name.starts_with('.')
+    }
 }
 
 impl AgentView {
@@ -210,6 +233,14 @@ impl AgentView {
         }
     }
 
+    /// The question that may be answered now, or the sentence why there is none.
+    pub fn may_answer(&self) -> Result<&Question> {
+        self.may_type()?;
+        self.evidence.question.as_ref().filter(|_| self.status() == Status::Blocked).ok_or_else(|| {
+            Error::new(Kind::Busy, format!("{} is {}: there is no question to answer", self.dir_name, self.status()))
+        })
+    }
+
     /// Whether its record may be retired: only when nothing runs any more.
     pub fn may_retire(&self) -> Result<()> {
         if self.status() == Status::Gone {
@@ -251,9 +282,20 @@ impl History {
     /// Adds an event. Once [`MAX_HISTORY_BYTES`] are reached nothing more is
     /// added; the journal on disk has it.
     pub fn push(&mut self, event: &Event) {
-        let Ok(mut json) = serde_json::to_string(event) else { return };
+        if let Ok(json) = serde_json::to_string(event) {
+            self.push_texts(json, printable(&event.to_text()));
+        }
+    }
+
+    /// Adds one value as a line of JSON, and nothing to the prose.
+    pub fn push_line(&mut self, value: &impl serde::Serialize) {
+        if let Ok(json) = serde_json::to_string(value) {
+            self.push_texts(json, String::new());
+        }
+    }
+
+    fn push_texts(&mut self, mut json: String, text: String) {
         json.push('\n');
-        let text = printable(&event.to_text());
         let mut texts = self.shared.get_or_insert_default().write();
         if texts.json.len() + json.len() > MAX_HISTORY_BYTES || texts.text.len() + text.len() > MAX_HISTORY_BYTES {
             return;

@@ -91,6 +91,16 @@ pub enum ReplySource {
 }
 
 impl Turn {
+    /// Whether its prompt is one that programs take for a command: then what they show below it need not be an answer.
+    pub fn is_command(&self) -> bool {
+        self.prompt.trim_start().starts_with(['/', '!'])
+    }
+
+    /// When it last changed.
+    pub fn changed_at(&self) -> Timestamp {
+        self.ended_at.or(self.started_at).unwrap_or(self.accepted_at)
+    }
+
     /// Whether it is over.
     pub fn has_ended(&self) -> bool {
         self.ended_at.is_some()

@@ -20,6 +20,7 @@ pub mod registry;
 pub mod reports;
 pub mod roots;
 pub mod scan;
+pub mod spool;
 pub mod watch;
 pub mod wire;
 

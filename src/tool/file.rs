@@ -1,6 +1,6 @@
 //! A tool definition as it is written: names and types only, the rules about them are in [`super::Tool::parse`].
 
-use super::{Hooks, Rule, StatusFile};
+use super::{Answer, Hooks, Rule, StatusFile};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -32,6 +32,8 @@ pub(super) struct File {
     pub(super) hooks: Option<Hooks>,
     #[serde(default)]
     pub(super) question: Question,
+    #[serde(default)]
+    pub(super) answer: Option<Answer>,
     #[serde(default)]
     pub(super) regions: BTreeMap<String, String>,
     #[serde(default)]
@@ -72,6 +74,8 @@ pub(super) struct Submit {
 #[serde(deny_unknown_fields)]
 pub(super) struct Interrupt {
     pub(super) key: String,
+    #[serde(default)]
+    pub(super) twice: bool,
 }
 
 #[derive(Deserialize, Default)]

@@ -2,6 +2,7 @@
 //! it and recognise it. The shipped definitions are `src/tool/*.toml`; a file of
 //! the same name in `~/.config/troop/tools/` takes the place of one.
 
+mod answer;
 mod file;
 mod hooks;
 mod question;
@@ -14,6 +15,7 @@ mod style;
 mod tools;
 mod version;
 
+pub use answer::{Answer, Pick};
 pub use hooks::{HOOKS_ENV, Hooks};
 pub use read::Found;
 pub use region::{Region, Sight};
@@ -89,6 +91,10 @@ pub struct Tool {
     pub status_file: Option<StatusFile>,
     /// What it is told to report when we launch it.
     pub hooks: Option<Hooks>,
+    /// How its questions are answered.
+    pub answer: Option<Answer>,
+    /// Whether its interrupt key has to be pressed a second time while it still works.
+    pub interrupts_twice: bool,
     regions: Vec<(String, Condition)>,
     question: question::Reader,
     /// What is asked when none of the rules matches: the rules of [`GENERIC`].
@@ -131,6 +137,7 @@ impl Tool {
         }
         file.status_file.as_ref().map_or(Ok(()), StatusFile::check).map_err(wrong)?;
         file.hooks.as_ref().map_or(Ok(()), Hooks::check).map_err(wrong)?;
+        file.answer.as_ref().map_or(Ok(()), Answer::check).map_err(wrong)?;
         let used = file.rule.iter().flat_map(Rule::conditions).filter_map(|condition| condition.region.name());
         let question = question::Reader::new(file.question).map_err(&wrong)?;
         if let Some(name) = used.chain(question.region_name()).find(|name| !file.regions.contains_key(*name)) {
@@ -162,6 +169,8 @@ impl Tool {
             stale_after,
             status_file: file.status_file,
             hooks: file.hooks,
+            answer: file.answer,
+            interrupts_twice: file.interrupt.twice,
             regions,
             question,
             last_resort: None,

@@ -27,7 +27,7 @@ pub use reading::{Liveness, Reading, read};
 pub use report::Report;
 pub use view::Tracked;
 
-use crate::model::live::{LastTurn, Status, Transition, TurnSource};
+use crate::model::live::{LastTurn, Status, Transition, TurnResult, TurnSource};
 use crate::model::{Screen, Terminal};
 use crate::tool::{Found, Shows, Tool};
 use jiff::{SignedDuration, Timestamp};
@@ -35,6 +35,7 @@ use semver::Version;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use turn::Submission;
+pub use turn::TurnNow;
 
 /// How long ready has to hold on weaker evidence. Houmao settles for 1 s, ccmanager for 1.5 s (`peers`, 5.7).
 pub const LONE_SETTLE: SignedDuration = SignedDuration::from_millis(1500);
@@ -44,9 +45,14 @@ pub const UNKNOWN_AFTER: SignedDuration = SignedDuration::from_secs(2);
 pub const MOVING_FOR: SignedDuration = SignedDuration::from_millis(700);
 /// How long a launch may take before the agent counts as unknown, down or gone.
 pub const STARTING_LIMIT: SignedDuration = SignedDuration::from_secs(30);
-/// How long after the submit key a turn may take to show before the prompt counts as
-/// answered unseen. Programs show a turn within 0.4 s (`agent-clis`, sources of state).
+/// How long after the submit key a turn may take to show before nothing is waited for any
+/// more. Programs show a turn within 0.4 s (`agent-clis`, sources of state).
 pub const NO_TURN_LIMIT: SignedDuration = SignedDuration::from_secs(2);
+/// How long a prompt that another process delivers is waited for. It waits at most 10 s for the agent's lock.
+pub const ELSEWHERE_LIMIT: SignedDuration = SignedDuration::from_secs(20);
+/// How long ready waits for the answer to be written into the program's transcript. They are written before the
+/// screen says ready or within some 0.1 s after it.
+pub const ANSWER_LIMIT: SignedDuration = SignedDuration::from_secs(1);
 /// How long the screen of a program without rules has to be still to count as ready.
 pub const QUIET_IS_READY: SignedDuration = SignedDuration::from_millis(1500);
 /// Work that goes on this soon after a turn ended is the same turn: its end is retracted.
@@ -76,6 +82,8 @@ pub struct Tracker {
     composer: Option<report::Composer>,
     submission: Option<Submission>,
     interrupted_at: Option<Timestamp>,
+    /// Whether the program's transcript has the answer to the turn that goes on; none without a transcript.
+    answered: Option<bool>,
     turn: Option<TurnSource>,
     last_turn: LastTurn,
     status: Status,
@@ -127,6 +135,7 @@ impl Tracker {
             composer: None,
             submission: None,
             interrupted_at: None,
+            answered: None,
             turn: None,
             last_turn: LastTurn::default(),
             status: Status::Unknown,
@@ -201,6 +210,45 @@ impl Tracker {
         self.tick(now);
     }
 
+    /// Another process has accepted a prompt, and delivers it.
+    pub fn accepted_elsewhere(&mut self, now: Timestamp) {
+        self.submission = Some(Submission { submitted_at: Some(now), elsewhere: true });
+        self.tick(now);
+    }
+
+    /// Another process has seen the accepted prompt's turn.
+    pub fn proven(&mut self, now: Timestamp) {
+        self.turn_is_proven();
+        self.tick(now);
+    }
+
+    /// What the program's transcript says of the last prompt: whether it has it (which proves that its turn began), and
+    /// whether it has its answer; nothing when there is no transcript.
+    pub fn transcript(&mut self, says: Option<(bool, bool)>, now: Timestamp) {
+        self.answered = says.map(|(_, answered)| answered);
+        if says.is_some_and(|(has_prompt, _)| has_prompt) {
+            self.turn_is_proven();
+        }
+        self.tick(now);
+    }
+
+    /// Whether the rows above the composer have changed since then.
+    pub fn has_moved_since(&self, at: Timestamp) -> bool {
+        self.moved_at.is_some_and(|moved| moved >= at)
+    }
+
+    /// The accepted prompt's turn was over before anybody saw it.
+    pub fn answered_unseen(&mut self, now: Timestamp) {
+        self.last_turn =
+            LastTurn { result: TurnResult::Success, source: TurnSource::ExplicitInput, updated_at_utc: Some(now) };
+        self.tick(now);
+    }
+
+    /// What it says of turns.
+    pub fn turn_now(&self) -> TurnNow {
+        TurnNow { active: self.turn, submitted: self.submission.is_some(), last: self.last_turn }
+    }
+
     /// The submit key was pressed. `at` is the moment before it, so that a turn
     /// seen between the key and this call counts.
     pub fn submitted(&mut self, at: Timestamp, now: Timestamp) {
@@ -270,7 +318,7 @@ impl Tracker {
             self.moved_at.filter(|_| moving).map(|at| at + MOVING_FOR),
             self.report_deadline(),
             (self.status == Status::Starting).then_some(self.launched_at + STARTING_LIMIT),
-            self.submission.and_then(|s| s.submitted_at).map(|at| at + NO_TURN_LIMIT),
+            self.submission.and_then(Submission::deadline),
             (!self.reading.has_rules).then_some(self.screen_changed_at + QUIET_IS_READY),
             Some(self.public_since + STABLE_AFTER),
         ]
@@ -332,7 +380,7 @@ impl Tracker {
         let alone = self.tool.untuned
             || (self.tool.titles_ready && !self.reading.title_agrees() && !self.report_agrees(self.ticked_at));
         let settle = if alone { self.tool.ready_settle.max(LONE_SETTLE) } else { self.tool.ready_settle };
-        let settled = held.since + settle;
+        let settled = held.since + if self.owes_answer() { settle + ANSWER_LIMIT } else { settle };
         if self.coming_up { settled.max(self.screen_changed_at + self.tool.start_settle) } else { settled }
     }
 }

@@ -1,41 +1,79 @@
 //! Turns: how one begins, and how it ended.
 
-use super::{Liveness, NO_TURN_LIMIT, RETRACT_WITHIN, Tracker};
+use super::{ELSEWHERE_LIMIT, Liveness, NO_TURN_LIMIT, RETRACT_WITHIN, Tracker};
 use crate::model::live::{LastTurn, Status, TurnResult, TurnSource};
 use crate::tool::Shows;
 use jiff::Timestamp;
 
-/// A prompt of ours that has been accepted and whose turn has not been seen.
+/// A prompt that has been accepted and whose turn has not been seen.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Submission {
     pub(super) submitted_at: Option<Timestamp>,
+    /// Another process delivers it, and may tell us nothing of it any more.
+    pub(super) elsewhere: bool,
+}
+
+impl Submission {
+    /// When it is no longer waited for.
+    pub(super) fn deadline(self) -> Option<Timestamp> {
+        let limit = if self.elsewhere { ELSEWHERE_LIMIT } else { NO_TURN_LIMIT };
+        self.submitted_at.map(|at| at + limit)
+    }
+}
+
+/// What a tracker says of turns at one moment: two of these tell what has happened between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TurnNow {
+    /// The turn that goes on, and how it is known that it began.
+    pub active: Option<TurnSource>,
+    /// A prompt has been accepted, and its turn has not been seen.
+    pub submitted: bool,
+    /// The last turn that was over.
+    pub last: LastTurn,
 }
 
 impl Tracker {
     /// Ends a submission once its turn shows, once it would have, or with the program.
     pub(super) fn settle_submission(&mut self, now: Timestamp) {
         let Some(submission) = self.submission else { return };
-        let over = match self.reading.liveness {
-            Liveness::Alive => match submission.submitted_at {
-                Some(at) => {
-                    let newer = self.read_at.is_some_and(|read| read >= at);
-                    let shown = self.evidence.as_ref().is_some_and(|held| {
-                        (held.shows == Shows::Active || held.shows.is_blocked()) && held.last >= at
-                    });
-                    let stirred = !self.reading.has_rules && self.screen_changed_at >= at;
-                    (newer && (shown || stirred)) || now >= at + NO_TURN_LIMIT
-                }
-                None => false,
-            },
-            Liveness::Behind(_) | Liveness::Failed(_) | Liveness::Unseen => false,
-            Liveness::NoSession | Liveness::Dead(_) | Liveness::Ended(_) => true,
+        let late = submission.deadline().is_some_and(|at| now >= at);
+        let (proven, over) = match self.reading.liveness {
+            Liveness::Alive => (submission.submitted_at.is_some_and(|at| self.shows_turn_since(at)), late),
+            Liveness::Behind(_) | Liveness::Failed(_) | Liveness::Unseen => (false, late),
+            Liveness::NoSession | Liveness::Dead(_) | Liveness::Ended(_) => (false, true),
         };
-        if over {
+        if proven {
+            self.turn_is_proven();
+        } else if over {
             self.submission = None;
-            if matches!(self.reading.liveness, Liveness::Alive) {
-                self.turn = Some(TurnSource::ExplicitInput);
-            }
         }
+    }
+
+    /// Something else than the screen proves that the accepted prompt has begun its turn.
+    pub(super) fn turn_is_proven(&mut self) {
+        if self.submission.take().is_some() {
+            self.turn = Some(TurnSource::ExplicitInput);
+        }
+    }
+
+    fn shows_turn_since(&self, at: Timestamp) -> bool {
+        let newer = self.read_at.is_some_and(|read| read >= at);
+        // A menu that a command opens is no turn.
+        let shown = self.evidence.as_ref().is_some_and(|held| {
+            matches!(held.shows, Shows::Active | Shows::Approval | Shows::Question) && held.last >= at
+        });
+        let stirred = !self.reading.has_rules && self.screen_changed_at >= at;
+        newer && (shown || stirred)
+    }
+
+    /// Whether ready waits for the answer in the program's transcript, which is written about when the screen says ready:
+    /// whoever sees ready can read the answer then. An interrupted or failed turn may never write one.
+    pub(super) fn owes_answer(&self) -> bool {
+        self.answered == Some(false)
+            && self.turn.is_some()
+            && self.interrupted_at.is_none()
+            && !self.reading.has(Shows::Interrupted)
+            && !self.reading.has(Shows::Failed)
     }
 
     /// Follows the status: work begins a turn, ready ends it.
@@ -45,7 +83,8 @@ impl Tracker {
         match status {
             Status::Blocked if !asks && self.turn.is_none() => {}
             Status::Active | Status::Blocked => {
-                let retracted = self.last_turn.updated_at_utc.is_some_and(|at| now < at + RETRACT_WITHIN);
+                let retracted = self.last_turn.result == TurnResult::Success
+                    && self.last_turn.updated_at_utc.is_some_and(|at| now < at + RETRACT_WITHIN);
                 let same = retracted.then_some(self.last_turn.source);
                 self.turn.get_or_insert(same.unwrap_or(TurnSource::SurfaceInference));
                 if self.status != status && status == Status::Active && self.status != Status::Blocked {

@@ -7,19 +7,20 @@ mod node;
 mod readme;
 mod render;
 pub mod table;
+mod turns;
 mod wait;
 mod write;
 
 pub use node::Node;
 pub use render::{Content, content};
 pub use wait::wait;
-pub use write::{Written, may_write, written};
+pub use write::{Written, change_queue, may_write, queued as queue_command, written};
 
-use crate::model::{AgentView, Listing, Snapshot, Status};
+use crate::model::{AgentView, Listing, Queued, Snapshot, Status};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
-use table::{AGENT, AgentFile, Form, ROOT, RootFile, WaitFile};
+use table::{AGENT, AgentFile, Form, ROOT, RootFile, TURN, WaitFile};
 
 /// What kind of thing a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,15 @@ pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
         Node::AgentFile(slot, AgentFile::Wait) | Node::WaitFile(slot, WaitFile::Turn) => {
             wait::child(snapshot.by_slot(slot)?.1, parent, name)
         }
+        Node::AgentFile(slot, AgentFile::Turns) => turns::lookup(snapshot, slot, name),
+        Node::AgentFile(slot, AgentFile::Queue) => {
+            let (_, agent) = snapshot.by_slot(slot)?;
+            agent.queue.iter().find(|queued| *queued.name == *name).map(|_| Node::queued(slot, name))
+        }
+        Node::Turn(slot, turn) => {
+            turns::find(snapshot, slot, turn)?;
+            TURN.iter().find(|row| row.name == name).map(|row| Node::TurnFile(slot, turn, row.file))
+        }
         _ => None,
     }
 }
@@ -136,6 +146,16 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
             snapshot.by_slot(slot)?;
             Vec::new()
         }
+        Node::AgentFile(slot, AgentFile::Turns) => turns::entries(snapshot, slot)?,
+        Node::AgentFile(slot, AgentFile::Queue) => {
+            let (_, agent) = snapshot.by_slot(slot)?;
+            let entry = |queued: &Queued| Entry { name: queued.name.clone(), node: Node::queued(slot, &queued.name) };
+            agent.queue.iter().map(entry).collect()
+        }
+        Node::Turn(slot, turn) => {
+            turns::find(snapshot, slot, turn)?;
+            TURN.iter().map(|row| entry(row.name, Node::TurnFile(slot, turn, row.file))).collect()
+        }
         _ => return None,
     })
 }
@@ -150,7 +170,21 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
         Node::StatusDir(_) => Some(dir(None)),
         Node::ToolDir(_) => tools_in_use(snapshot).any(|tool| Node::tool_dir(tool) == node).then(|| dir(None)),
         Node::Agent(slot) => snapshot.by_slot(slot).map(|(_, agent)| dir(Some(agent.state.status_since))),
-        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) => link_attributes(snapshot, node, None),
+        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) | Node::LastTurn(_) => {
+            link_attributes(snapshot, node, None)
+        }
+        Node::Turn(slot, turn) => turns::find(snapshot, slot, turn).map(|turn| dir(Some(turn.changed_at()))),
+        // One that is being written is not in the queue yet, and one that was taken out may still be open.
+        Node::Queued(slot, _) => {
+            let (_, agent) = snapshot.by_slot(slot)?;
+            let size = content(snapshot, node)?.len() as u64;
+            Some(Attributes { kind: NodeKind::File, mode: Form::ReadWrite.mode(), size, mtime: Some(agent.changed_at) })
+        }
+        Node::TurnFile(slot, turn, file) => {
+            let mtime = Some(turns::find(snapshot, slot, turn)?.changed_at());
+            let size = content(snapshot, node)?.len() as u64;
+            Some(Attributes { kind: NodeKind::File, mode: file.row().form.mode(), size, mtime })
+        }
         Node::RootFile(_) | Node::ToolFile(_) => {
             let mode = match node {
                 Node::RootFile(file) => file.row().form.mode(),
@@ -163,10 +197,11 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
             let (_, agent) = snapshot.by_slot(slot)?;
             let mtime = Some(if file == AgentFile::Status { agent.state.status_since } else { agent.changed_at });
             match file.row().form {
+                Form::Dir => Some(dir(mtime)),
                 Form::Link => link_attributes(snapshot, node, mtime),
                 form => {
                     let size = content(snapshot, node).map_or(0, |content| content.len() as u64);
-                    Some(Attributes { kind: kind(node), mode: form.mode(), size, mtime })
+                    Some(Attributes { kind: NodeKind::File, mode: form.mode(), size, mtime })
                 }
             }
         }
@@ -199,6 +234,10 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
     match node {
         Node::IdLink(slot) => agent(slot).map(|found| to("../", found)),
         Node::StatusLink(slot) | Node::ToolLink(slot) => agent(slot).map(|found| to("../../", found)),
+        Node::LastTurn(slot) => {
+            let (_, view) = agent(slot)?;
+            view.turns.last().map(|turn| PathBuf::from(turn.number.to_string()))
+        }
         Node::AgentFile(slot, file) => {
             let (_, view) = agent(slot)?;
             let identity = &view.state.identity;
@@ -222,13 +261,26 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
 /// The kind of `node`, which never changes.
 pub fn kind(node: Node) -> NodeKind {
     match node {
-        Node::RootFile(_) | Node::ToolFile(_) | Node::WaitTurn(..) => NodeKind::File,
-        Node::AgentFile(_, AgentFile::Wait) | Node::WaitFile(_, WaitFile::Turn) => NodeKind::Dir,
-        Node::WaitFile(..) => NodeKind::File,
-        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) => NodeKind::Link,
-        Node::AgentFile(_, file) if file.row().form == Form::Link => NodeKind::Link,
-        Node::AgentFile(..) => NodeKind::File,
+        Node::RootFile(_) | Node::ToolFile(_) | Node::TurnFile(..) | Node::Queued(..) => NodeKind::File,
+        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) | Node::LastTurn(_) => NodeKind::Link,
+        Node::WaitTurn(..) => NodeKind::File,
+        Node::WaitFile(_, file) => kind_of(file.row().form),
+        Node::AgentFile(_, file) => kind_of(file.row().form),
         _ => NodeKind::Dir,
+    }
+}
+
+/// The queued prompt that is `node`, if it waits.
+pub(crate) fn queued(agent: &AgentView, node: Node) -> Option<&Queued> {
+    let Node::Queued(slot, _) = node else { return None };
+    agent.queue.iter().find(|queued| Node::queued(slot, &queued.name) == node)
+}
+
+fn kind_of(form: Form) -> NodeKind {
+    match form {
+        Form::Link => NodeKind::Link,
+        Form::Dir => NodeKind::Dir,
+        Form::Read | Form::ReadWrite | Form::Wait | Form::Ask => NodeKind::File,
     }
 }
 

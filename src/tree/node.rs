@@ -7,7 +7,7 @@
 //!           [ turn, 16 ][ slot, 32   ]
 //! ```
 
-use super::table::{AgentFile, RootFile, WaitFile};
+use super::table::{AgentFile, RootFile, TurnFile, WaitFile};
 use crate::model::Status;
 
 /// One thing in the tree.
@@ -39,6 +39,14 @@ pub enum Node {
     Agent(u32),
     /// A file of an agent.
     AgentFile(u32, AgentFile),
+    /// A turn's directory, by its agent's slot and the turn's number modulo 2^16.
+    Turn(u32, u16),
+    /// A file of a turn.
+    TurnFile(u32, u16, TurnFile),
+    /// The link to the last turn.
+    LastTurn(u32),
+    /// A prompt in the queue, by its agent's slot and 24 bits of a hash of its name.
+    Queued(u32, u32),
     /// A file in an agent's `wait/`, or `wait/turn/` itself.
     WaitFile(u32, WaitFile),
     /// A file in an agent's `wait/turn/`: the turn's number modulo 2^16.
@@ -59,8 +67,16 @@ const TOOL_FILE: u64 = 4;
 const AGENT: u64 = 5;
 const AGENT_FILE: u64 = 6;
 const LINK: u64 = 7;
+const TURN: u64 = 8;
+const TURN_FILE: u64 = 9;
+const QUEUED: u64 = 10;
 const WAIT_FILE: u64 = 11;
 const WAIT_TURN: u64 = 12;
+
+/// The middle of what belongs to a turn: the turn above the slot.
+fn with_turn(slot: u32, turn: u16) -> u64 {
+    u64::from(turn) << 32 | u64::from(slot)
+}
 
 const fn pack(class: u64, middle: u64, which: u64) -> u64 {
     class << 56 | middle << 8 | which
@@ -75,6 +91,16 @@ impl Node {
     /// `tools/TOOL.toml` for a tool's name.
     pub fn tool_file(tool: &str) -> Self {
         Self::ToolFile(hash48(tool))
+    }
+
+    /// `turns/N/`.
+    pub fn turn(slot: u32, number: u64) -> Self {
+        Self::Turn(slot, (number & 0xffff) as u16)
+    }
+
+    /// `queue/NAME`.
+    pub fn queued(slot: u32, name: &str) -> Self {
+        Self::Queued(slot, (hash48(name) & 0xff_ffff) as u32)
     }
 
     /// Its inode number; the root's is 1.
@@ -94,7 +120,13 @@ impl Node {
             Self::Agent(slot) => pack(AGENT, slot.into(), 0),
             Self::AgentFile(slot, file) => pack(AGENT_FILE, slot.into(), file as u64),
             Self::WaitFile(slot, file) => pack(WAIT_FILE, slot.into(), file as u64),
-            Self::WaitTurn(slot, turn) => pack(WAIT_TURN, u64::from(turn) << 32 | u64::from(slot), 0),
+            Self::WaitTurn(slot, turn) => pack(WAIT_TURN, with_turn(slot, turn), 0),
+            Self::Turn(slot, turn) => pack(TURN, with_turn(slot, turn), 0),
+            Self::TurnFile(slot, turn, file) => pack(TURN_FILE, with_turn(slot, turn), file as u64),
+            Self::Queued(slot, hash) => {
+                pack(QUEUED, u64::from(hash >> 8) << 32 | u64::from(slot), u64::from(hash & 0xff))
+            }
+            Self::LastTurn(slot) => pack(LINK, slot.into(), 3),
             Self::IdLink(slot) => pack(LINK, slot.into(), 0),
             Self::StatusLink(slot) => pack(LINK, slot.into(), 1),
             Self::ToolLink(slot) => pack(LINK, slot.into(), 2),
@@ -105,6 +137,8 @@ impl Node {
     pub fn from_ino(ino: u64) -> Option<Self> {
         let (class, middle, which) = (ino >> 56, (ino >> 8) & 0xffff_ffff_ffff, (ino & 0xff) as u8);
         let slot = u32::try_from(middle).ok();
+        let low_slot = (middle & 0xffff_ffff) as u32;
+        let turn = (middle >> 32) as u16;
         let node = match (class, which) {
             (FIXED, 1) => Self::Root,
             (FIXED, 2) => Self::Agents,
@@ -120,10 +154,14 @@ impl Node {
             (AGENT, 0) => Self::Agent(slot?),
             (AGENT_FILE, number) => Self::AgentFile(slot?, AgentFile::from_number(number)?),
             (WAIT_FILE, number) => Self::WaitFile(slot?, WaitFile::from_number(number)?),
-            (WAIT_TURN, 0) => Self::WaitTurn(middle as u32, (middle >> 32) as u16),
+            (WAIT_TURN, 0) => Self::WaitTurn(low_slot, turn),
             (LINK, 0) => Self::IdLink(slot?),
             (LINK, 1) => Self::StatusLink(slot?),
             (LINK, 2) => Self::ToolLink(slot?),
+            (LINK, 3) => Self::LastTurn(slot?),
+            (QUEUED, low) => Self::Queued(low_slot, u32::from(turn) << 8 | u32::from(low)),
+            (TURN, 0) => Self::Turn(low_slot, turn),
+            (TURN_FILE, number) => Self::TurnFile(low_slot, turn, TurnFile::from_number(number)?),
             _ => return None,
         };
         (node.ino() == ino).then_some(node)
@@ -152,8 +190,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn inodes_come_apart_again(slot in any::<u32>(), file in 0..AGENT_ROWS.len(), turn in any::<u16>(), tool in "[a-z-]{1,20}") {
+        fn inodes_come_apart_again(slot in any::<u32>(), turn in any::<u16>(), file in 0..AGENT_ROWS.len(), tool in "[a-z-]{1,20}") {
             let nodes = [
+                Node::Turn(slot, turn), Node::TurnFile(slot, turn, TurnFile::Reply), Node::LastTurn(slot), Node::queued(slot, &tool),
                 Node::Agent(slot), Node::AgentFile(slot, AGENT_ROWS[file].file), Node::IdLink(slot),
                 Node::StatusLink(slot), Node::ToolLink(slot), Node::tool_dir(&tool), Node::tool_file(&tool),
                 Node::WaitFile(slot, WaitFile::Turn), Node::WaitTurn(slot, turn),

@@ -3,6 +3,7 @@
 use super::node::Node;
 use super::readme::readme;
 use super::table::{AgentFile, RootFile};
+use super::turns;
 use crate::command::{AGENT_VERBS, TROOP_VERBS, VerbDoc};
 use crate::model::snapshot::{History, HistoryFormat, printable};
 use crate::model::{AgentView, LiveState, Snapshot};
@@ -56,6 +57,11 @@ pub fn content(snapshot: &Snapshot, node: Node) -> Option<Content> {
             .iter()
             .find(|(name, _)| Node::tool_file(name) == node)
             .map(|(_, text)| Content::Fixed(text.as_bytes().into())),
+        Node::Queued(slot, _) => {
+            let (_, agent) = snapshot.by_slot(slot)?;
+            Some(fixed(super::queued(agent, node).map_or_else(String::new, |queued| line_or_nothing(&queued.text))))
+        }
+        Node::TurnFile(slot, turn, file) => turns::find(snapshot, slot, turn).map(|turn| turns::content(turn, file)),
         Node::AgentFile(slot, file) => snapshot.by_slot(slot).and_then(|(_, agent)| agent_file(snapshot, agent, file)),
         _ => None,
     }
@@ -71,14 +77,27 @@ fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option
         AgentFile::Screen => Content::Fixed(agent.screen.text.as_bytes().into()),
         AgentFile::ScreenAnsi => Content::Fixed(agent.screen.ansi.as_bytes().into()),
         AgentFile::Scrollback => fixed(format!("{}{}", agent.scrollback, agent.screen.text)),
+        // After a turn without an answer there is none: the one before it would be taken for its.
+        AgentFile::Reply => fixed(
+            agent.turns.iter().rev().find(|turn| turn.has_ended()).map_or_else(String::new, |turn| turns::reply(turn)),
+        ),
+        AgentFile::Delivery => Content::Growing(agent.receipts.clone(), HistoryFormat::Json),
         AgentFile::Question => fixed(agent.evidence.question()),
         AgentFile::Explain => fixed(printable(&agent.evidence.explain(&agent.state))),
         AgentFile::Prompt => fixed(line_or_nothing(&agent.prompt)),
         AgentFile::Control => fixed(legal_verbs(agent)),
         AgentFile::Keys => fixed(KEYS.to_owned()),
         AgentFile::Error => fixed(line_or_nothing(&agent.error)),
-        AgentFile::Ask | AgentFile::Wait => return None,
-        AgentFile::Manifest | AgentFile::Record | AgentFile::Session | AgentFile::Cwd => return None,
+        AgentFile::Manifest
+        | AgentFile::Record
+        | AgentFile::Session
+        | AgentFile::Cwd
+        | AgentFile::Turns
+        | AgentFile::Queue
+        | AgentFile::Ask
+        | AgentFile::Wait => {
+            return None;
+        }
     })
 }
 
@@ -91,7 +110,7 @@ fn state_json(state: &LiveState) -> Vec<u8> {
     bytes
 }
 
-fn line_or_nothing(text: &str) -> String {
+pub(super) fn line_or_nothing(text: &str) -> String {
     if text.is_empty() { String::new() } else { printable(text) }
 }
 
@@ -117,6 +136,7 @@ fn legal_verbs(agent: &AgentView) -> String {
     let legal = |verb: &VerbDoc| match verb.syntax.split(' ').next() {
         Some("stop") => agent.state.lifecycle.state.is_live(),
         Some("interrupt") => agent.may_interrupt().is_ok(),
+        Some("approve" | "deny" | "answer") => agent.may_answer().is_ok(),
         _ => agent.may_type().is_ok(),
     };
     verbs(&AGENT_VERBS.iter().filter(|verb| legal(verb)).copied().collect::<Vec<_>>())

@@ -103,6 +103,7 @@ table! {
         Screen "screen" Read "the visible terminal as plain text";
         ScreenAnsi "screen.ansi" Read "the visible terminal with its colours";
         Scrollback "scrollback" Read "what has scrolled off the terminal, then what is visible";
+        Reply "reply" Read "the answer of the last turn that ended; empty when it has none";
         Question "question" Read "what it asks, with its numbered choices; empty when it asks nothing";
         Explain "explain" Read "why status says what it says: the rule, the rows it matched, and what else was found";
         Prompt "prompt" ReadWrite "write a prompt: one per open and close; read the last one accepted";
@@ -110,6 +111,9 @@ table! {
         Wait "wait" Dir "files that make their reader wait; not listed";
         Control "control" ReadWrite "verbs; reading lists those legal now";
         Keys "keys" ReadWrite "raw keys for the terminal, one name a line; reading says which there are";
+        Delivery "delivery.jsonl" Read "what became of each prompt, one receipt a line: confirmed, unconfirmed or refused";
+        Queue "queue" Dir "prompts that wait until it is ready, in name order: create a file to add one, rm takes it out";
+        Turns "turns" Dir "the last turns by number, each with turn.json, prompt and reply; last is a link to the last one";
         Error "error" Read "the sentence behind the last refused write";
         Manifest "manifest" Link "the session's manifest.json on disk";
         Record "record" Link "the registry's record.json on disk";
@@ -130,6 +134,17 @@ table! {
         Gone "gone" Wait "until it has gone";
         Change "change" Wait "until its status, its last turn or how that ended is another";
         Turn "turn" Dir "turn/N: until turn N has ended, which may be the next";
+    }
+}
+
+table! {
+    /// What is in a turn's directory.
+    TURN of
+    /// A name in a turn's directory.
+    TurnFile {
+        Json "turn.json" Read "when it began and ended, how it is known, how it ended, and its prompt's id";
+        Prompt "prompt" Read "what was asked; empty where nobody asked through troop";
+        Reply "reply" Read "what was answered; empty while it goes on and where there is no answer";
     }
 }
 

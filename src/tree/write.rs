@@ -2,8 +2,9 @@
 
 use super::node::Node;
 use super::table::{AgentFile, Form, RootFile};
-use crate::command::{Command, agent_verbs, keys, troop_verbs};
+use crate::command::{Command, QueueChange, agent_verbs, keys, troop_verbs};
 use crate::error::{Error, Kind, Result};
+use crate::model::snapshot::MAX_QUEUED;
 use crate::model::{AgentView, Snapshot};
 use std::sync::Arc;
 
@@ -36,8 +37,45 @@ pub fn may_write(snapshot: &Snapshot, node: Node) -> Result<Written> {
             }
         }
         Node::AgentFile(_, file) => Err(not_permitted(file.row().name)),
+        Node::Queued(slot, _) => {
+            let agent = find(snapshot, slot)?;
+            agent.may_type()?;
+            if agent.queue.len() >= MAX_QUEUED && super::queued(agent, node).is_none() {
+                let sentence = format!("the queue is full ({MAX_QUEUED} prompts); take one out or wait");
+                return Err(Error::new(Kind::Full, sentence));
+            }
+            Ok(Written::Prompt)
+        }
         _ => Err(not_permitted("that")),
     }
+}
+
+/// The command that puts a finished text into the queue under that name.
+pub fn queued(snapshot: &Snapshot, node: Node, name: &str, text: &[u8]) -> Result<Command> {
+    let Node::Queued(slot, _) = node else { return Err(Error::new(Kind::NotPermitted, "that is not a queue")) };
+    let agent = find(snapshot, slot)?;
+    // Two names of one inode number would be one file to the kernel.
+    if super::queued(agent, node).is_some_and(|known| *known.name != *name) {
+        return Err(Error::new(
+            Kind::Exists,
+            format!("{name:?} is too much like another name in this queue; choose another"),
+        ));
+    }
+    let text = utf8(text)?;
+    Ok(Command::Queue { agent: agent.id.clone(), change: QueueChange::Put { name: name.to_owned(), text } })
+}
+
+/// The command for a change of the queue `dir`.
+pub fn change_queue(snapshot: &Snapshot, dir: Node, change: QueueChange) -> Result<Command> {
+    let Node::AgentFile(slot, AgentFile::Queue) = dir else {
+        return Err(Error::new(Kind::NotPermitted, "only queues can be changed like this"));
+    };
+    Ok(Command::Queue { agent: find(snapshot, slot)?.id.clone(), change })
+}
+
+fn utf8(bytes: &[u8]) -> Result<String> {
+    String::from_utf8(bytes.to_vec())
+        .map_err(|_| Error::new(Kind::Invalid, "the prompt is not UTF-8; convert it before writing it"))
 }
 
 /// The command that `bytes`, written whole to `node`, means. For a prompt `bytes`
@@ -48,12 +86,7 @@ pub fn written(snapshot: &Snapshot, node: Node, bytes: &[u8]) -> Result<Command>
         Node::AgentFile(slot, file) => {
             let agent = find(snapshot, slot)?.id.clone();
             match file {
-                AgentFile::Prompt | AgentFile::Ask => {
-                    let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
-                        Error::new(Kind::Invalid, "the prompt is not UTF-8; convert it before writing it")
-                    })?;
-                    Ok(Command::Prompt { agent, text })
-                }
+                AgentFile::Prompt | AgentFile::Ask => Ok(Command::Prompt { agent, text: utf8(bytes)? }),
                 AgentFile::Control => Ok(Command::Control { agent, verbs: agent_verbs(bytes)? }),
                 AgentFile::Keys => Ok(Command::Keys { agent, keys: keys(bytes)? }),
                 _ => Err(Error::new(Kind::NotPermitted, format!("{} is not a file one writes", file.row().name))),

@@ -168,7 +168,7 @@ fn exit_codes_are_those_of_the_help() {
     does(&sandbox, &["interrupt", "a"]);
     wait_status(&sandbox, "a", "ready");
     // 5: down, then gone.
-    does(&sandbox, &["prompt", "a", "sim:exit=3"]);
+    refuses(&sandbox, &["prompt", "a", "sim:exit=3"], 5, "whose program ended before a turn was seen");
     wait_status(&sandbox, "a", "down");
     refuses(&sandbox, &["prompt", "a", "more"], 5, "a is down (the program exited with status 3)");
     refuses(&sandbox, &["interrupt", "a"], 5, "a");

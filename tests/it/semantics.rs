@@ -1,5 +1,6 @@
 //! `docs/SEMANTICS.md`, proven: each of its paragraphs stands above the test of its name.
 
+mod answers;
 mod ask;
 mod document;
 mod ends;
@@ -9,12 +10,14 @@ mod keyboard;
 mod listing;
 mod names;
 mod prompt;
+mod queue;
 mod reading;
 mod records;
 mod refusal;
 mod sources;
 mod state;
 mod tree;
+mod turns;
 mod waits;
 mod world;
 

@@ -167,7 +167,6 @@ fn an_answer_can_be_polled_for() {
 }
 
 #[test]
-#[ignore = "the turns of live agents are not kept yet"]
 fn a_stand_in_answers() {
     let world = World::with("a");
     for shell in ["bash", "dash"] {

@@ -224,7 +224,7 @@ fn without_a_mount() {
         let of = history.iter().filter(|event| event["actor"]["via"] == via);
         of.map(|event| event["event"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(events(&world, "cli"), ["launched", "prompt", "delivered"]);
+    assert_eq!(events(&world, "cli"), ["launched", "prompt", "receipt"]);
     // Beside a mount, which sees what the command line does.
     world.write("agents/a/prompt", "sim:work=600000");
     world.wait_status("a", "active");

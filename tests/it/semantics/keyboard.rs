@@ -86,7 +86,7 @@ fn nothing_is_typed_into_the_wrong_program() {
     wait_for("the program to stop", LIMIT, stopped);
     if fs::write(world.at("agents/a/prompt"), "touch oops").is_ok() {
         wait_for("the line in its history", LIMIT, || {
-            world.history("agents/a").iter().any(|event| event["event"] == "undelivered")
+            world.history("agents/a").iter().any(|event| event["stage"] == "refused")
         });
     }
     assert!(world.read("agents/a/error").contains("nothing was typed"), "{}", world.read("agents/a/error"));

@@ -36,8 +36,9 @@ pub fn everything(dir: &Path) -> Vec<PathBuf> {
 ///     tools/          the tool definitions in force, as TOML
 ///
 /// The directory of an agent holds `status`, `state.json`, `history`, `history.jsonl`, `screen`,
-/// `screen.ansi`, `scrollback`, `question`, `explain`, `prompt`, `wait`, `control`, `keys`, `error`, and the
-/// links `manifest`, `record`, `session` and `cwd`; `ask` is there and not listed. Names and columns may be added; none is taken away.
+/// `screen.ansi`, `scrollback`, `reply`, `question`, `explain`, `prompt`, `control`, `keys`,
+/// `delivery.jsonl`, `error`, the directories `queue`, `turns` and `wait`, and the links `manifest`, `record`,
+/// `session` and `cwd`; `ask` is there and not listed. Names and columns may be added; none is taken away.
 #[test]
 fn the_names() {
     let world = World::with("a");
@@ -46,6 +47,7 @@ fn the_names() {
     let agent = [
         "control",
         "cwd",
+        "delivery.jsonl",
         "error",
         "explain",
         "history",
@@ -54,13 +56,16 @@ fn the_names() {
         "manifest",
         "prompt",
         "question",
+        "queue",
         "record",
+        "reply",
         "screen",
         "screen.ansi",
         "scrollback",
         "session",
         "state.json",
         "status",
+        "turns",
         "wait",
     ];
     assert_eq!(world.names("agents/a"), agent);

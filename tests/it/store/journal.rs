@@ -15,7 +15,7 @@ fn event(text: &str) -> Event {
         agent: "alice".into(),
         agent_id: "id".into(),
         actor: Actor::Cli { uid: 1, pid: 2 },
-        kind: EventKind::Prompt { prompt_id: "p".into(), text: text.into() },
+        kind: EventKind::Prompt { prompt_id: "p".into(), turn: 1, text: text.into() },
     }
 }
 
