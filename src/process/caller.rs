@@ -43,7 +43,7 @@ impl Caller {
 
     /// Whether a signal is pending for it that it neither blocks nor ignores. A thread that
     /// cannot be seen any more counts as one that a signal has ended. Of a thread without
-    /// handlers, what stops it (Ctrl-Z) is seen by one look of eight.
+    /// handlers, what stops it or makes it dump core (Ctrl-Z, Ctrl-\) is seen by one look of eight.
     pub fn has_signal(&self) -> bool {
         let is_full = self.handles || self.looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(FULL_LOOK);
         let pending = if is_full { with_text(&self.status, signals) } else { with_text(&self.stat, own_signals) };

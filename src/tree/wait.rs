@@ -21,7 +21,7 @@ pub(super) fn child(agent: &AgentView, dir: Node, name: &str) -> Option<Node> {
 /// The wait that reading `node` begins now; none when reading it does not wait, or it is gone.
 pub fn wait(snapshot: &Snapshot, node: Node) -> Option<Wait> {
     let (slot, condition) = match node {
-        Node::WaitTurn(slot, low) => (slot, Condition::Turn(turn(snapshot.by_slot(slot)?.1, low))),
+        Node::WaitTurn(slot, low) => (slot, Condition::Turn(turn(next_turn(snapshot.by_slot(slot)?.1), low))),
         Node::WaitFile(slot, file) => {
             let condition = match file {
                 WaitFile::Ready => Condition::Ready,
@@ -39,8 +39,22 @@ pub fn wait(snapshot: &Snapshot, node: Node) -> Option<Wait> {
     Some(Wait::begin(condition, snapshot.by_slot(slot)?.1))
 }
 
-/// The newest turn, the next one included, whose number ends in these bits.
-fn turn(agent: &AgentView, low: u16) -> u64 {
-    let next = next_turn(agent);
+/// The newest turn up to `next` whose number ends in these bits.
+fn turn(next: u64, low: u16) -> u64 {
     next.saturating_sub(u64::from((next as u16).wrapping_sub(low)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_bits_are_enough_for_the_newest_turns() {
+        for (next, number) in [(1, 1), (2, 1), (70_000, 70_000), (70_000, 69_999), (70_000, 4465), (u64::MAX, u64::MAX)]
+        {
+            assert_eq!(turn(next, number as u16), number, "up to {next}");
+        }
+        assert_eq!(turn(70_000, 70_001_u32 as u16), 70_001 - 65_536);
+        assert_eq!(turn(1, 7), 0, "there is none");
+    }
 }

@@ -171,6 +171,6 @@ fn a_stand_in_answers() {
     let world = World::with("a");
     for shell in ["bash", "dash"] {
         let said = world.sh(shell, "exec 3<>agents/a/ask; echo 'sim:say=forty-two' >&3; cat <&3");
-        assert_eq!((said.code, said.out.as_str()), (Some(0), "forty-two\n"), "{said:?}");
+        assert_eq!((said.code, said.out.as_str()), (Some(0), "forty two\n"), "{said:?}");
     }
 }
