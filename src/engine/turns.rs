@@ -242,7 +242,7 @@ impl TurnLog {
             }),
             EventKind::TurnBegan { turn, .. } => self.change(*turn, event.at, |turn| {
                 turn.started_at.get_or_insert(event.at);
-                if turn.ended_at.is_some_and(|ended| ended <= event.at) {
+                if turn.ended_at.is_some_and(|ended| ended < event.at) {
                     (turn.ended_at, turn.outcome, turn.reply) = (None, None, None);
                 }
             }),

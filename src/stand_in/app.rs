@@ -6,6 +6,7 @@
 use super::keys::{Input, Key};
 use super::line::Style;
 use super::log::{Outcome, Record, Target};
+use super::mischief::{Kind, LATE, Mischief, STRAY};
 use super::script::{self, Beat};
 use super::text;
 use super::transcript::{Entry, INDENT, Transcript};
@@ -19,6 +20,8 @@ pub(super) const EXIT_WINDOW: Duration = Duration::from_secs(1);
 pub(super) const MAX_DRAFT: usize = 8 << 20;
 /// Prompts that wait for their turn; more are refused and stay in the draft.
 const MAX_QUEUED: usize = 100;
+/// The exit code of a program that ends in the middle of a paste.
+const DIED: u8 = 9;
 /// Numbered lines between two looks at the keyboard.
 const LINES_AT_ONCE: u32 = 200;
 /// The choices of a question; the last is a denial.
@@ -90,6 +93,18 @@ pub(super) struct App {
     pub(super) size: Size,
     /// Until when a second Ctrl-C ends the program.
     pub(super) armed: Option<Duration>,
+    /// What happens to some pastes.
+    pub(super) mischief: Mischief,
+    /// A paste that shows late: when, and what.
+    arriving: Option<(Duration, String)>,
+    /// Enter is lost this time.
+    swallows: bool,
+    /// A list under the draft takes Enter.
+    pub(super) popup: bool,
+    /// The draft is shown as a note of its length.
+    pub(super) folded: bool,
+    /// When a dialog that belongs to no turn goes away.
+    stray_until: Option<Duration>,
     pace: Duration,
     last_prompt: String,
     turns: u64,
@@ -109,6 +124,12 @@ impl App {
             now: Duration::ZERO,
             size,
             armed: None,
+            mischief: Mischief::new(Vec::new(), 0),
+            arriving: None,
+            swallows: false,
+            popup: false,
+            folded: false,
+            stray_until: None,
             pace,
             last_prompt: String::new(),
             turns: 0,
@@ -139,6 +160,14 @@ impl App {
         if self.armed.is_some_and(|until| until <= self.now) {
             self.armed = None;
         }
+        if self.arriving.as_ref().is_some_and(|(at, _)| *at <= self.now)
+            && let Some((_, text)) = self.arriving.take()
+        {
+            self.type_text(&text);
+        }
+        if self.stray_until.is_some_and(|until| until <= self.now) {
+            (self.stray_until, self.phase) = (None, Phase::Idle);
+        }
         self.advance();
     }
 
@@ -166,7 +195,8 @@ impl App {
             }
             _ => None,
         };
-        [next, self.armed].into_iter().flatten().min()
+        let arriving = self.arriving.as_ref().map(|(at, _)| *at);
+        [next, self.armed, arriving, self.stray_until].into_iter().flatten().min()
     }
 
     /// Whether the terminal is read now; while it starts the input waits in the terminal.
@@ -205,12 +235,40 @@ impl App {
     }
 
     fn paste(&mut self, pasted: &str, dropped: usize) {
+        let mischief = if matches!(self.phase, Phase::Idle) { self.mischief.next() } else { None };
+        match mischief {
+            Some(Kind::Dialog) => self.stray_dialog(),
+            Some(Kind::Die) => return self.end(DIED),
+            Some(Kind::Swallow) => self.swallows = true,
+            Some(Kind::Popup) => self.popup = true,
+            Some(Kind::Fold) => self.folded = true,
+            Some(Kind::Late) | None => {}
+        }
         let into = self.target();
         self.records.push(Record::Paste { bytes: pasted.len(), dropped, into });
         if into == Target::Composer {
             // A terminal sends the newlines of a paste as carriage returns unless it is told not to.
-            self.type_text(&pasted.replace("\r\n", "\n").replace('\r', "\n"));
+            let text = pasted.replace("\r\n", "\n").replace('\r', "\n");
+            match mischief {
+                Some(Kind::Late) => self.arriving = Some((self.now + LATE, text)),
+                _ => self.type_text(&text),
+            }
         }
+    }
+
+    /// Opens a dialog that belongs to no turn and goes away by itself.
+    fn stray_dialog(&mut self) {
+        let command = "a stray dialog".to_owned();
+        self.records.push(Record::Asked { command: command.clone() });
+        self.stray_until = Some(self.now + STRAY);
+        self.phase = Phase::Turn(Turn {
+            number: 0,
+            began: self.now,
+            due: self.now + STRAY,
+            beats: VecDeque::new(),
+            answering: false,
+            question: Some(Question { command, selected: 0 }),
+        });
     }
 
     fn key(&mut self, key: Key) {
@@ -265,6 +323,9 @@ impl App {
     }
 
     fn submit(&mut self) {
+        if std::mem::take(&mut self.swallows) || std::mem::take(&mut self.popup) {
+            return;
+        }
         match self.draft.trim() {
             "" => return,
             "/help" => return self.command(|app| words::help(&mut app.transcript)),
@@ -279,6 +340,7 @@ impl App {
             );
         }
         let prompt = std::mem::take(&mut self.draft);
+        self.folded = false;
         self.last_prompt.clone_from(&prompt);
         self.records.push(Record::Prompt {
             bytes: prompt.len(),
@@ -331,6 +393,7 @@ impl App {
     fn answer(&mut self, choice: usize) {
         let Phase::Turn(turn) = &mut self.phase else { return };
         let Some(question) = turn.question.take() else { return };
+        self.stray_until = None;
         turn.due = self.now;
         turn.answering = false;
         let text = CHOICES[choice];

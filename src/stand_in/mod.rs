@@ -13,6 +13,7 @@ mod app;
 mod keys;
 mod line;
 mod log;
+mod mischief;
 mod paint;
 mod script;
 mod terminal;
@@ -50,6 +51,15 @@ pub struct Args {
     /// The name it shows in its window title
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// What it does to some of the pastes it gets
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    mischief: Vec<mischief::Kind>,
+    /// Which pastes those are
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+    /// Draw on the alternate screen
+    #[arg(long)]
+    alternate: bool,
 }
 
 /// How a stand-in behaves.
@@ -63,6 +73,10 @@ pub struct Options {
     pub start_delay: Duration,
     /// The name it shows in its window title; `stand-in` when there is none.
     pub name: Option<String>,
+    /// What happens to some pastes.
+    mischief: mischief::Mischief,
+    /// Whether it draws on the alternate screen.
+    pub alternate: bool,
 }
 
 impl From<Args> for Options {
@@ -72,6 +86,8 @@ impl From<Args> for Options {
             pace: Duration::from_millis(args.pace),
             start_delay: Duration::from_millis(args.start_delay),
             name: args.name,
+            mischief: mischief::Mischief::new(args.mischief, args.seed),
+            alternate: args.alternate,
         }
     }
 }
@@ -93,8 +109,9 @@ pub fn run(options: Options) -> ExitCode {
 
 fn try_run(options: &Options) -> Result<u8> {
     let log = options.log.as_deref().map(log::Log::open).transpose()?;
-    let terminal = terminal::Terminal::open()?;
+    let terminal = terminal::Terminal::open(options.alternate)?;
     let name = options.name.as_deref().unwrap_or(NAME);
     let mut app = app::App::new(name, options.pace, options.start_delay, terminal::size());
+    app.mischief = options.mischief.clone();
     terminal.run(&mut app, log)
 }

@@ -31,17 +31,21 @@ const ENTER: &str = "\x1b[?2004h\x1b[?25l";
 /// Both undone, colours and title reset.
 const LEAVE: &str = "\x1b[0m\x1b[?2004l\x1b[?25h\x1b]2;\x07";
 
+/// Over to the alternate screen and back.
+const ALTERNATE: [&str; 2] = ["\x1b[?1049h\x1b[H", "\x1b[?1049l"];
+
 /// A terminal in raw mode; dropping it gives back what was there before.
 #[derive(Debug)]
 pub(super) struct Terminal {
     signals: SignalFd,
+    alternate: bool,
 }
 
 impl Terminal {
     /// Takes over the terminal on standard input and output.
     ///
     /// Refused when one of them is no terminal.
-    pub(super) fn open() -> Result<Self> {
+    pub(super) fn open(alternate: bool) -> Result<Self> {
         if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
             let why = "the stand-in needs a terminal on its standard input and output: run it in one, or in tmux";
             return Err(Error::new(Kind::Unavailable, why));
@@ -54,7 +58,10 @@ impl Terminal {
         wanted.thread_block().map_err(failed)?;
         let signals = SignalFd::with_flags(&wanted, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)?;
         crossterm::terminal::enable_raw_mode().map_err(|error| Error::io("cannot control the terminal", &error))?;
-        let terminal = Self { signals };
+        let terminal = Self { signals, alternate };
+        if alternate {
+            put(ALTERNATE[0])?;
+        }
         put(ENTER)?;
         Ok(terminal)
     }
@@ -153,6 +160,9 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         // A terminal that went away has nothing to restore.
         let _ = put(LEAVE);
+        if self.alternate {
+            let _ = put(ALTERNATE[1]);
+        }
         let _ = crossterm::terminal::disable_raw_mode();
     }
 }

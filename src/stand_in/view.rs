@@ -64,7 +64,9 @@ fn queued(app: &App, rows: &mut Vec<Line>) {
 fn composer(app: &App, hint: &str, rows: &mut Vec<Line>) {
     let columns = app.size.columns;
     let most = app.size.rows.saturating_sub(AROUND_DRAFT + rows.len()).clamp(1, MAX_DRAFT_ROWS);
-    let draft = draft_rows(&app.draft, columns.saturating_sub(7).max(2), most);
+    let folded = format!("[Pasted {} bytes]", app.draft.len());
+    let shown = if app.folded && !app.draft.is_empty() { &folded } else { &app.draft };
+    let draft = draft_rows(shown, columns.saturating_sub(7).max(2), most);
     rows.push(side('╭', "", '╮', columns, Style::Dim));
     for (at, (row, first)) in draft.iter().enumerate() {
         let line = Line::new("│ ", Style::Dim).with(if *first { "❯ " } else { "  " }, Style::Accent);
@@ -75,6 +77,7 @@ fn composer(app: &App, hint: &str, rows: &mut Vec<Line>) {
     rows.push(side('╰', "", '╯', columns, Style::Dim));
     let footer = match &app.phase {
         _ if app.armed.is_some() => "ready · press ctrl-c again to leave".to_owned(),
+        Phase::Idle if app.popup && !app.draft.is_empty() => "draft · enter takes the first of the list".to_owned(),
         Phase::Idle if !app.draft.is_empty() => {
             let lines = app.draft.split('\n').count();
             format!("draft · {} bytes, {lines} lines · enter sends · ctrl-u clears", app.draft.len())

@@ -77,6 +77,8 @@ pub struct Tracker {
     /// When the rows above the composer last changed, while the size stayed.
     moved_at: Option<Timestamp>,
     evidence: Option<Box<Held>>,
+    /// When a turn was last to be seen.
+    worked_at: Option<Timestamp>,
     /// The newest report of each source.
     reports: Vec<Report>,
     composer: Option<report::Composer>,
@@ -131,6 +133,7 @@ impl Tracker {
             screen_changed_at: now,
             moved_at: None,
             evidence: None,
+            worked_at: None,
             reports: Vec::new(),
             composer: None,
             submission: None,
@@ -367,6 +370,10 @@ impl Tracker {
         self.see_composer(self.seen(now).map(|found| found.shows), now);
         let Some(found) = self.posture(now) else { return };
         let (shows, rule, source) = (found.shows, found.rule.clone(), found.source);
+        // A menu that a command opens is no turn.
+        if matches!(shows, Shows::Active | Shows::Approval | Shows::Question) {
+            self.worked_at = Some(now);
+        }
         match &mut self.evidence {
             Some(held) if same_kind(held.shows, shows) => {
                 (held.shows, held.rule, held.source, held.last) = (shows, rule, source, now);

@@ -58,10 +58,7 @@ impl Tracker {
 
     fn shows_turn_since(&self, at: Timestamp) -> bool {
         let newer = self.read_at.is_some_and(|read| read >= at);
-        // A menu that a command opens is no turn.
-        let shown = self.evidence.as_ref().is_some_and(|held| {
-            matches!(held.shows, Shows::Active | Shows::Approval | Shows::Question) && held.last >= at
-        });
+        let shown = self.worked_at.is_some_and(|worked| worked >= at);
         let stirred = !self.reading.has_rules && self.screen_changed_at >= at;
         newer && (shown || stirred)
     }

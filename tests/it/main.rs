@@ -4,6 +4,7 @@
 
 mod cli;
 mod examples;
+mod hostile;
 mod mount;
 mod real_gemini;
 mod real_houmao;

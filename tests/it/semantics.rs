@@ -21,4 +21,4 @@ mod turns;
 mod waits;
 mod world;
 
-pub use world::{World, have, plant, record};
+pub use world::{LIMIT, World, have, plant, record};
