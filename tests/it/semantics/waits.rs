@@ -37,10 +37,13 @@ fn waiting(command: &mut Command) -> Child {
     child
 }
 
-/// Whether a thread waits for an answer of a FUSE server.
+/// Whether a thread waits for what a FUSE server answers to its read: a signal that a shell handles
+/// while it still opens the file does not end the read after it.
 fn waits_in_the_kernel(thread: u32) -> Result<(), String> {
-    let wchan = fs::read_to_string(format!("/proc/{thread}/wchan")).unwrap_or_default();
-    if wchan.contains("request_wait_answer") { Ok(()) } else { Err(wchan) }
+    let file = |name: &str| fs::read_to_string(format!("/proc/{thread}/{name}")).unwrap_or_default();
+    let (wchan, call) = (file("wchan"), file("syscall"));
+    let reads = call.split(' ').next() == Some(&libc::SYS_read.to_string());
+    if reads && wchan.contains("request_wait_answer") { Ok(()) } else { Err(format!("{wchan} {call}")) }
 }
 
 #[track_caller]
