@@ -166,21 +166,24 @@ impl TreeFs {
         actor: Actor,
         answer: impl FnOnce(std::result::Result<(), Errno>) + Send + 'static,
     ) {
+        handle.await_now(Awaits::Asking);
+        let (port, waits, asking) = (self.stat.port.clone(), self.waits.clone(), handle.clone());
+        let settled = move |awaits| {
+            asking.await_now(awaits);
+            waits.stir();
+        };
+        let node = handle.node;
         match self.commit(handle, writer) {
-            Ok(command) => {
-                handle.await_now(Awaits::Asking);
-                let (port, waits, handle) = (self.stat.port.clone(), self.waits.clone(), handle.clone());
-                self.submit(Some(command), actor, move |result| {
-                    // The snapshot that has just been published is the one whose last turn this is.
-                    handle.await_now(asked(&port.snapshot(), handle.node, &result));
-                    waits.stir();
-                    answer(result.map_err(|error| errno(error.kind())));
-                });
-            }
-            Err(error) => {
-                handle.await_now(Awaits::Failed { error: error.clone(), told: true });
-                self.refuse(handle.node, error, actor, move |number| answer(Err(number)));
-            }
+            Ok(command) => self.submit(Some(command), actor, move |result| {
+                // The snapshot that has just been published is the one whose last turn this is.
+                settled(asked(&port.snapshot(), node, &result));
+                answer(result.map_err(|error| errno(error.kind())));
+            }),
+            Err(error) => self.refuse(node, error.clone(), actor, move |number| {
+                // Not before the sentence is to be read.
+                settled(Awaits::Failed { error, told: true });
+                answer(Err(number));
+            }),
         }
     }
 
