@@ -56,12 +56,21 @@ struct Shared {
     snapshot: RwLock<Arc<Snapshot>>,
     version: Mutex<u64>,
     changed: Condvar,
+    /// Called after each publication.
+    watchers: Mutex<Vec<Watcher>>,
 }
+
+type Watcher = Box<dyn Fn() + Send>;
 
 /// Both ends of a new port with an empty snapshot.
 pub fn pair() -> (Port, Hub) {
     let (sender, requests) = mpsc::channel(MAX_QUEUED_COMMANDS);
-    let shared = Arc::new(Shared { snapshot: RwLock::default(), version: Mutex::new(0), changed: Condvar::new() });
+    let shared = Arc::new(Shared {
+        snapshot: RwLock::default(),
+        version: Mutex::new(0),
+        changed: Condvar::new(),
+        watchers: Mutex::default(),
+    });
     (Port { shared: shared.clone(), requests: sender }, Hub { shared, requests })
 }
 
@@ -100,6 +109,12 @@ impl Port {
         })
     }
 
+    /// Has `told` called after each publication from now on, on the loop's thread: it must
+    /// only wake somebody else.
+    pub fn on_publish(&self, told: impl Fn() + Send + 'static) {
+        self.shared.watchers.lock().push(Box::new(told));
+    }
+
     /// Waits until a snapshot newer than `version` is published, at most `limit`,
     /// and gives the newest one either way.
     pub fn wait_newer(&self, version: u64, limit: Duration) -> Arc<Snapshot> {
@@ -135,6 +150,7 @@ impl Hub {
         *self.shared.snapshot.write() = Arc::new(snapshot);
         *self.shared.version.lock() = version;
         self.shared.changed.notify_all();
+        self.shared.watchers.lock().iter().for_each(|told| told());
     }
 }
 

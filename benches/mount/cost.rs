@@ -36,6 +36,11 @@ impl Groups {
         ]))
     }
 
+    /// The daemon alone.
+    pub(crate) fn daemon(mount: &Mount) -> Self {
+        Self(vec![("daemon", vec![mount.pid().as_raw()])])
+    }
+
     /// The tmux server alone.
     pub(crate) fn server(sandbox: &Sandbox) -> Fallible<Self> {
         Ok(Self(vec![("the tmux server", vec![server(sandbox)?])]))
@@ -75,6 +80,11 @@ impl Spent {
     /// The part of one core that the first `groups` groups took together.
     pub(crate) fn core(&self, groups: usize) -> f64 {
         self.0.iter().take(groups).map(|row| row.cpu / row.seconds).sum()
+    }
+
+    /// How often the first `groups` groups went to sleep by themselves in a second.
+    pub(crate) fn wakeups(&self, groups: usize) -> f64 {
+        self.0.iter().take(groups).map(|row| row.wakeups as f64 / row.seconds).sum()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a mount costs: listings, memory, delays, and doing nothing.
 //!
-//! `cargo bench --bench mount -- [tree|memory|delay|idle|busy]...` prints a Markdown table for each,
+//! `cargo bench --bench mount -- [tree|memory|delay|idle|busy|waits]...` prints a Markdown table for each,
 //! or for all of them. Every group works in a sandbox of its own, with its own tmux server.
 
 mod busy;
@@ -11,6 +11,7 @@ mod memory;
 #[path = "../support/mod.rs"]
 mod support;
 mod tree;
+mod waits;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -22,12 +23,13 @@ struct Group {
     run: fn(measuring: bool) -> Fallible<String>,
 }
 
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 6] = [
     Group { name: "tree", run: tree::run },
     Group { name: "memory", run: memory::run },
     Group { name: "delay", run: delay::run },
     Group { name: "idle", run: idle::run },
     Group { name: "busy", run: busy::run },
+    Group { name: "waits", run: waits::run },
 ];
 
 fn main() -> ExitCode {

@@ -1,9 +1,11 @@
 //! What can be typed.
 
 use crate::command::Verb;
+use crate::model::Condition;
 use crate::stand_in;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Live AI agents as files
 ///
@@ -21,7 +23,7 @@ pub(super) struct Args {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  something failed: reading, writing, a time limit, a file that cannot be understood
+  1  something failed: reading, writing, a time limit, a signal, a file that cannot be understood
   2  wrong usage: unknown option or verb, a bad name, bad text, an ambiguous name
   3  no such agent, tool, program or directory
   4  not now: the agent is working, asking, starting or pending, or a queue is full
@@ -69,6 +71,17 @@ pub(super) enum Command {
         name: String,
         /// The prompt; standard input when there is none
         text: Vec<String>,
+    },
+    /// Wait for an agent, then print one line: condition, status, turn, outcome
+    Wait {
+        /// The agent's name or id
+        name: String,
+        /// ready, active, blocked, settled (needs a person), gone, change (of status or turn) or turn:N (has ended)
+        #[arg(long, value_name = "CONDITION")]
+        until: Condition,
+        /// Give up after that many seconds
+        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        timeout: Option<Duration>,
     },
     /// Interrupt an agent's turn
     Interrupt {
@@ -136,6 +149,11 @@ pub(super) enum Command {
     },
     /// Run the stand-in, a small interactive agent that needs no account
     StandIn(stand_in::Args),
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_err(|_| "give seconds, such as 600 or 0.5".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 /// What TROOP_LOG sets: a filter such as `debug` or `troop::fuse=trace`.

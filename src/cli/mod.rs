@@ -11,6 +11,7 @@ mod list;
 mod mount;
 mod replay;
 mod signals;
+mod wait;
 
 use crate::error::{Error, Kind, Result};
 use crate::stand_in;
@@ -36,6 +37,7 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
         Command::Launch(options) => agents::launch(common, options),
         Command::List { all, json } => list::run(common, all, json),
         Command::Prompt { name, text } => agents::prompt(common, &name, &text),
+        Command::Wait { name, until, timeout } => wait::run(common, &name, until, timeout),
         Command::Answer { name, answer } => agents::answer(common, &name, answer),
         Command::Interrupt { name } => agents::interrupt(common, &name),
         Command::Stop { names, force } => agents::stop(common, &names, force),

@@ -1,6 +1,7 @@
-//! What is open: pinned bytes for readers, collected bytes for writers, pinned
+//! What is open: pinned bytes for readers, what is waited for, collected bytes for writers, pinned
 //! listings for directories.
 
+use super::awaits::Awaits;
 use crate::command::Draft;
 use crate::error::{Error, Kind};
 use crate::process;
@@ -25,6 +26,8 @@ pub(super) struct Handle {
     pub(super) was_read: AtomicBool,
     /// What it writes.
     pub(super) writer: Option<Mutex<Writer>>,
+    /// What reading it waits for.
+    pub(super) awaits: Option<Mutex<Awaits>>,
     /// What it lists, sorted by inode.
     pub(super) listing: Mutex<Arc<[Entry]>>,
 }
@@ -38,7 +41,20 @@ impl Handle {
             content,
             was_read: AtomicBool::new(false),
             writer: writer.map(Mutex::new),
+            awaits: None,
             listing: Mutex::new(Arc::new([])),
+        }
+    }
+
+    /// An open file whose reader waits for that.
+    pub(super) fn awaiting(node: Node, awaits: Awaits, writer: Option<Writer>) -> Self {
+        Self { awaits: Some(Mutex::new(awaits)), ..Self::file(node, None, writer) }
+    }
+
+    /// Its reader waits for something else from now on, if it waits at all.
+    pub(super) fn await_now(&self, awaits: Awaits) {
+        if let Some(old) = &self.awaits {
+            *old.lock() = awaits;
         }
     }
 
@@ -57,7 +73,7 @@ pub(super) struct Writer {
     opener: Option<u32>,
     /// Whose write came last.
     pub(super) owner: Option<LockOwner>,
-    /// The prompt of this open has been committed.
+    /// The prompt of this open has been committed, and there is no other.
     pub(super) committed: bool,
     /// Why nothing of it is sent: a write was refused, or a signal ended a program in the middle.
     pub(super) spoiled: Option<Error>,
@@ -106,7 +122,7 @@ impl Writer {
     /// Whether anything is left that was not committed.
     pub(super) fn is_pending(&self) -> bool {
         match self.form {
-            Written::Prompt => !self.committed && !self.prompt.is_empty(),
+            Written::Prompt | Written::Ask => !self.committed && !self.prompt.is_empty(),
             Written::Lines => !self.lines.is_empty(),
         }
     }

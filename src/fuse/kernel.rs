@@ -4,6 +4,7 @@ use super::errno::errno;
 use super::handle::Handle;
 use super::stat::{NAME_TTL, attr_ttl, file_type, name_ttl};
 use super::tree_fs::TreeFs;
+use super::waits::Read;
 use crate::command::{Command, Launch, QueueChange};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Actor, AgentName};
@@ -235,17 +236,28 @@ impl Filesystem for TreeFs {
 
     fn read(
         &self,
-        _request: &Request,
+        request: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         size: u32,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
         tracing::trace!(op = "read");
         let Some(handle) = self.handles.get(fh) else { return reply.error(Errno::EBADF) };
+        if handle.awaits.is_some() {
+            if let Some(writer) = &handle.writer {
+                let mut writer = writer.lock();
+                // Whoever reads has finished writing, also where a program of the shell's wrote and the shell does not flush.
+                if writer.is_pending() {
+                    self.send(&handle, &mut writer, actor(request), |_| {});
+                }
+            }
+            let read = Read { handle, size, uid: request.uid(), thread: request.pid(), reply };
+            return self.waits.read(read, flags.0 & libc::O_NONBLOCK == 0);
+        }
         match self.try_read(&handle, offset, size) {
             Ok(bytes) => reply.data(&bytes),
             Err(error) => reply.error(error),
@@ -288,16 +300,10 @@ impl Filesystem for TreeFs {
         if !writer.is_due(request.pid(), owner) {
             return reply.ok();
         }
-        let committed = self.commit(&handle, &mut writer);
-        drop(writer);
-        let actor = actor(request);
-        match committed {
-            Ok(command) => self.submit(Some(command), actor, move |result| match result {
-                Ok(()) => reply.ok(),
-                Err(error) => reply.error(errno(error.kind())),
-            }),
-            Err(error) => self.refuse(handle.node, error, actor, move |number| reply.error(number)),
-        }
+        self.send(&handle, &mut writer, actor(request), move |result| match result {
+            Ok(()) => reply.ok(),
+            Err(number) => reply.error(number),
+        });
     }
 
     fn release(
@@ -313,18 +319,14 @@ impl Filesystem for TreeFs {
         tracing::trace!(op = "release");
         reply.ok();
         let Some(handle) = self.handles.remove(fh) else { return };
+        self.waits.forget(fh);
         let Some(writer) = &handle.writer else { return };
         let mut writer = writer.lock();
         // The net under flush: a file that was passed on and closed by another process.
         if !writer.is_pending() || process::was_signalled(request.pid()) {
             return;
         }
-        let committed = self.commit(&handle, &mut writer);
-        let actor = actor(request);
-        match committed {
-            Ok(command) => self.submit(Some(command), actor, |_| {}),
-            Err(error) => self.refuse(handle.node, error, actor, |_| {}),
-        }
+        self.send(&handle, &mut writer, actor(request), |_| {});
     }
 
     fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
@@ -397,14 +399,21 @@ impl Filesystem for TreeFs {
         &self,
         _request: &Request,
         _ino: INodeNo,
-        _fh: FileHandle,
-        _notifier: PollNotifier,
+        fh: FileHandle,
+        notifier: PollNotifier,
         events: PollEvents,
-        _flags: PollFlags,
+        flags: PollFlags,
         reply: ReplyPoll,
     ) {
-        // Nothing that is listed ever blocks; ENOSYS here would make every poll busy.
-        reply.poll(events & (PollEvents::POLLIN | PollEvents::POLLOUT));
+        let ready = match self.handles.get(fh) {
+            Some(handle) if handle.awaits.is_some() => {
+                let notifier = flags.contains(PollFlags::FUSE_POLL_SCHEDULE_NOTIFY).then_some(notifier);
+                self.waits.poll(fh, &handle, notifier)
+            }
+            // Nothing that is listed ever blocks; ENOSYS here would make every poll busy.
+            _ => PollEvents::POLLIN | PollEvents::POLLOUT,
+        };
+        reply.poll(events & ready);
     }
 }
 

@@ -1,22 +1,27 @@
 //! The kernel's side of the tree: our own mount, and its requests answered from
 //! `tree` and `port`.
 
+mod awaits;
 mod errno;
 mod handle;
 mod invalidate;
 mod kernel;
 pub mod mount;
 pub mod mountinfo;
+mod refuse;
 mod stat;
 mod tree_fs;
+mod waits;
 
 use crate::error::{Error, Result};
 use crate::port::Port;
 use mount::{Mounted, Mountpoint};
+use stat::Stat;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use tree_fs::TreeFs;
+use waits::Waits;
 
 /// How many threads answer the kernel. No handler waits, so one is enough; of two, the kernel
 /// would wake the other for each request, which costs more than it gives (docs/BENCHMARKS.md).
@@ -28,6 +33,7 @@ const END_LIMIT: Duration = Duration::from_secs(2);
 pub struct Served {
     mounted: Mounted,
     ended: Arc<AtomicBool>,
+    waits: Waits,
     done: std::sync::mpsc::Receiver<()>,
 }
 
@@ -37,13 +43,10 @@ pub fn serve(mountpoint: Mountpoint, port: &Port, on_end: impl FnOnce() + Send +
     let (mounted, connection) = mountpoint.mount()?;
     let mut config = fuser::Config::default();
     config.n_threads = Some(THREADS);
-    let session = fuser::Session::from_fd(
-        TreeFs::new(port.clone(), SystemTime::now()),
-        connection,
-        fuser::SessionACL::Owner,
-        config,
-    )
-    .map_err(|error| Error::io("cannot talk to the kernel about the mount", &error))?;
+    let waits = Waits::new(port.clone());
+    let tree = TreeFs::new(Stat::new(port.clone(), SystemTime::now()), waits.clone());
+    let session = fuser::Session::from_fd(tree, connection, fuser::SessionACL::Owner, config)
+        .map_err(|error| Error::io("cannot talk to the kernel about the mount", &error))?;
     let notifier = session.notifier();
     let ended = Arc::new(AtomicBool::new(false));
     let (finished, done) = std::sync::mpsc::channel();
@@ -54,19 +57,26 @@ pub fn serve(mountpoint: Mountpoint, port: &Port, on_end: impl FnOnce() + Send +
         thread.spawn(move || invalidate::run(&port, &notifier, &ended)).map_err(failed)?;
     }
     {
-        let ended = ended.clone();
+        let waits = waits.clone();
+        let mut watch = mountinfo::Watch::new(mounted.device())?;
+        let thread = std::thread::Builder::new().name("troop-waits".to_owned());
+        thread.spawn(move || waits.run(|| watch.is_gone())).map_err(failed)?;
+    }
+    {
+        let (ended, waits) = (ended.clone(), waits.clone());
         let thread = std::thread::Builder::new().name("troop-fuse".to_owned());
         let serve = move || {
             if let Err(error) = run(session) {
                 tracing::debug!(%error, "the FUSE session ended with an error");
             }
             ended.store(true, Ordering::Relaxed);
+            waits.end();
             let _ = finished.send(());
             on_end();
         };
         thread.spawn(serve).map_err(failed)?;
     }
-    Ok(Served { mounted, ended, done })
+    Ok(Served { mounted, ended, waits, done })
 }
 
 /// Answers the kernel until the connection ends, which is no error, whoever ended it.
@@ -82,7 +92,9 @@ pub fn run(session: fuser::Session<impl fuser::Filesystem>) -> std::io::Result<(
 
 impl Served {
     /// Takes the mount away, if it is still ours, and waits a little for its last answers.
+    /// Whoever waits for something in it is answered first.
     pub fn unmount(self) -> Result<()> {
+        self.waits.end();
         if !self.ended.load(Ordering::Relaxed) {
             self.mounted.unmount()?;
         }

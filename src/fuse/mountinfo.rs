@@ -6,8 +6,11 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Error, Kind, Result};
 
@@ -59,6 +62,36 @@ pub fn read() -> Result<Vec<MountEntry>> {
         .and_then(|file| file.take(MAX_MOUNTINFO).read_to_end(&mut bytes))
         .map_err(|e| Error::new(Kind::Unavailable, format!("cannot see what is mounted: {MOUNTINFO}: {e}")))?;
     Ok(parse(&bytes))
+}
+
+/// Whether one filesystem is still mounted, asked often and answered from the file only
+/// when that has changed.
+#[derive(Debug)]
+pub struct Watch {
+    table: File,
+    device: String,
+    is_gone: bool,
+}
+
+impl Watch {
+    /// Of the filesystem of that `major:minor`, which is mounted.
+    pub fn new(device: &str) -> Result<Self> {
+        let table = File::open(MOUNTINFO)
+            .map_err(|e| Error::new(Kind::Unavailable, format!("cannot see what is mounted: {MOUNTINFO}: {e}")))?;
+        Ok(Self { table, device: device.to_owned(), is_gone: false })
+    }
+
+    /// Whether it is mounted nowhere any more, as far as this process can see.
+    pub fn is_gone(&mut self) -> bool {
+        let mut fds = [PollFd::new(self.table.as_fd(), PollFlags::POLLPRI)];
+        // The kernel answers POLLPRI once after every change (proc_pid_mounts(5)).
+        let changed = poll(&mut fds, PollTimeout::ZERO).is_ok()
+            && fds[0].revents().is_some_and(|revents| revents.contains(PollFlags::POLLPRI));
+        if changed && let Ok(mounts) = read() {
+            self.is_gone = !mounts.iter().any(|mount| mount.device == self.device);
+        }
+        self.is_gone
+    }
 }
 
 /// The mounts in `bytes`; a line that cannot be understood is left out.

@@ -2,31 +2,34 @@
 //! effect goes through `port`. Nothing here waits; an answer that depends on the
 //! loop is sent from the loop's thread.
 
+use super::awaits::Awaits;
 use super::errno::errno;
 use super::handle::{Handle, Handles, Writer};
+use super::refuse::refuse;
 use super::stat::Stat;
+use super::waits::Waits;
 use crate::command::{Command, MAX_CONTROL_BYTES, check_queue_name};
 use crate::error::{Error, Kind, Result};
 use crate::model::history::Part;
-use crate::model::{Actor, Snapshot};
-use crate::port::{Port, Until};
+use crate::model::{Actor, Asked, Snapshot};
+use crate::port::Until;
 use crate::tree::table::AgentFile;
-use crate::tree::{self, ALL_AGENTS, Content, Entry, Node, NodeKind, Written};
+use crate::tree::{self, Content, Entry, Node, NodeKind, Written};
 use fuser::{Errno, FileAttr, FileHandle, FopenFlags, INodeNo, LockOwner, OpenAccMode, OpenFlags};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
 
 /// The tree as a filesystem.
 pub(super) struct TreeFs {
     pub(super) stat: Stat,
     pub(super) handles: Handles,
+    pub(super) waits: Waits,
 }
 
 impl TreeFs {
-    pub(super) fn new(port: Port, mounted_at: SystemTime) -> Self {
-        Self { stat: Stat::new(port, mounted_at), handles: Handles::default() }
+    pub(super) fn new(stat: Stat, waits: Waits) -> Self {
+        Self { stat, handles: Handles::default(), waits }
     }
 
     pub(super) fn new_handle(&self, handle: Handle) -> std::result::Result<FileHandle, Errno> {
@@ -45,6 +48,25 @@ impl TreeFs {
             return Err(Error::new(Kind::NotPermitted, "only files can be opened"));
         }
         let mode = flags.acc_mode();
+        let streaming = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_STREAM;
+        if let Some(wait) = tree::wait(snapshot, node) {
+            if mode != OpenAccMode::O_RDONLY {
+                tree::may_write(snapshot, node)?;
+            }
+            let handle = Handle::awaiting(node, Awaits::Condition(wait), None);
+            return Ok((handle, streaming | FopenFlags::FOPEN_NOFLUSH));
+        }
+        if matches!(node, Node::AgentFile(_, AgentFile::Ask)) {
+            if mode != OpenAccMode::O_RDWR {
+                return Err(Error::new(
+                    Kind::Invalid,
+                    "ask is opened for reading and writing at once (exec 3<>ask): write a prompt, then read its answer",
+                ));
+            }
+            let writer = Writer::new(tree::may_write(snapshot, node)?, thread);
+            // A stream has no position that a write would wait for behind a read (peers, 6.14).
+            return Ok((Handle::awaiting(node, Awaits::Nothing, Some(writer)), streaming));
+        }
         let writer = match mode {
             OpenAccMode::O_RDONLY => None,
             _ => Some(Writer::new(tree::may_write(snapshot, node)?, thread)),
@@ -124,9 +146,13 @@ impl TreeFs {
                 "the prompt of this open file has been delivered already; open it again for another",
             ));
         }
+        if writer.form == Written::Ask && !writer.is_pending() {
+            // The first was checked when the file was opened; between two a turn may run.
+            tree::may_write(&self.stat.port.snapshot(), handle.node)?;
+        }
         writer.owner = owner;
         match writer.form {
-            Written::Prompt => {
+            Written::Prompt | Written::Ask => {
                 let pushed = writer.prompt.push(data);
                 pushed.map(|()| None).inspect_err(|why| writer.spoil(why.clone()))
             }
@@ -141,13 +167,44 @@ impl TreeFs {
         }
     }
 
+    /// Commits what has been written and submits it; `answer` comes when it was accepted or
+    /// refused, and before that whoever reads the open file next waits for the answer to it.
+    pub(super) fn send(
+        &self,
+        handle: &Arc<Handle>,
+        writer: &mut Writer,
+        actor: Actor,
+        answer: impl FnOnce(std::result::Result<(), Errno>) + Send + 'static,
+    ) {
+        handle.await_now(Awaits::Asking);
+        let (port, waits, asking) = (self.stat.port.clone(), self.waits.clone(), handle.clone());
+        let settled = move |awaits| {
+            asking.await_now(awaits);
+            waits.stir();
+        };
+        let node = handle.node;
+        match self.commit(handle, writer) {
+            Ok(command) => self.submit(Some(command), actor, move |result| {
+                // The snapshot that has just been published is the one whose last turn this is.
+                settled(asked(&port.snapshot(), node, &result));
+                answer(result.map_err(|error| errno(error.kind())));
+            }),
+            Err(error) => self.refuse(node, error.clone(), actor, move |number| {
+                // Not before the sentence is to be read.
+                settled(Awaits::Failed { error, told: true });
+                answer(Err(number));
+            }),
+        }
+    }
+
     /// What a flush or a release commits.
-    pub(super) fn commit(&self, handle: &Handle, writer: &mut Writer) -> Result<Command> {
+    fn commit(&self, handle: &Handle, writer: &mut Writer) -> Result<Command> {
         let bytes = match writer.form {
             Written::Prompt => {
                 writer.committed = true;
                 writer.prompt.finish()?.into_bytes()
             }
+            Written::Ask => writer.prompt.finish()?.into_bytes(),
             Written::Lines => std::mem::take(&mut writer.lines),
         };
         let snapshot = self.stat.port.snapshot();
@@ -185,22 +242,9 @@ impl TreeFs {
         }
     }
 
-    /// Shows and records a refusal, then answers: the sentence is in `error`
-    /// before the caller learns the errno.
+    /// Shows and records a refusal, then answers.
     pub(super) fn refuse(&self, node: Node, error: Error, actor: Actor, answer: impl FnOnce(Errno) + Send + 'static) {
-        let snapshot = self.stat.port.snapshot();
-        let agent = match node {
-            Node::AgentFile(slot, _) | Node::Log(slot @ 1.., ..) | Node::Queued(slot, _) => {
-                snapshot.by_slot(slot).map(|(_, agent)| agent.id.clone())
-            }
-            _ => None,
-        };
-        let number = errno(error.kind());
-        if agent.is_none() && !matches!(node, Node::RootFile(_) | Node::Log(ALL_AGENTS, ..)) {
-            return answer(number);
-        }
-        let command = Command::Refused { agent, what: tree::name(node).to_owned(), error };
-        self.stat.port.submit(command, actor, Until::Accepted, Box::new(move |_| answer(number)));
+        refuse(&self.stat.port, node, error, actor, answer);
     }
 
     pub(super) fn list(&self, handle: &Handle, offset: u64) -> Arc<[Entry]> {
@@ -211,5 +255,22 @@ impl TreeFs {
             *listing = entries.into();
         }
         listing.clone()
+    }
+}
+
+/// What is read next where a prompt was written, once that was accepted or refused.
+fn asked(snapshot: &Snapshot, node: Node, result: &Result<()>) -> Awaits {
+    let agent = match node {
+        Node::AgentFile(slot, _) => snapshot.by_slot(slot),
+        _ => None,
+    };
+    match (result, agent.and_then(|(_, agent)| Asked::last_of(agent))) {
+        (Ok(()), Some(asked)) => Awaits::Answer(asked),
+        (Ok(()), None) => {
+            let error = Error::new(Kind::Io, "the prompt was accepted, but its turn is not known; read the history");
+            Awaits::Failed { error, told: false }
+        }
+        // The loop has shown it.
+        (Err(error), _) => Awaits::Failed { error: error.clone(), told: true },
     }
 }

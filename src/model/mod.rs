@@ -14,6 +14,7 @@ pub mod snapshot;
 pub mod style;
 pub mod transcript;
 pub mod turn;
+pub mod wait;
 
 pub use event::{Actor, Event, EventKind};
 pub use evidence::{Choice, Clue, Evidence, Question};
@@ -28,3 +29,4 @@ pub use snapshot::{AgentView, Listing, Queued, Snapshot};
 pub use style::{Style, Styles};
 pub use transcript::{Exchange, Transcript};
 pub use turn::{Reply, ReplySource, Turn, TurnOutcome};
+pub use wait::{Asked, Awaited, Condition, Line, Wait};

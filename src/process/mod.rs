@@ -1,14 +1,16 @@
 //! What `/proc` says of a pane's programs: which there are, which of them own the
-//! keyboard, and when one ends.
+//! keyboard, and when one ends; and of a caller, whether a signal calls it away.
 //!
 //! A process that vanishes while it is looked at is an absence, never an error.
 
+mod caller;
 mod ended;
 mod environ;
 mod open;
 mod stat;
 mod walk;
 
+pub use caller::Caller;
 pub use ended::ended;
 pub use environ::{directory, variable};
 pub use open::{Open, open_files};

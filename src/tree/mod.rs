@@ -9,18 +9,20 @@ mod readme;
 mod render;
 pub mod table;
 mod turns;
+mod wait;
 mod write;
 
 pub use log::{ALL_AGENTS, Log};
 pub use node::Node;
 pub use render::{Content, content};
+pub use wait::wait;
 pub use write::{Written, change_queue, may_write, name, queued as queue_command, written};
 
 use crate::model::{AgentView, Listing, Queued, Snapshot, Status};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
-use table::{AGENT, AgentFile, Form, ROOT, RootFile, TURN};
+use table::{AGENT, AgentFile, Form, ROOT, RootFile, TURN, WaitFile};
 
 /// Where a link leads whose target nobody knows: nowhere.
 const UNKNOWN: &str = "unknown";
@@ -84,6 +86,9 @@ pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
             let (_, agent) = snapshot.by_slot(slot)?;
             AGENT.iter().find(|row| row.name == name).and_then(|row| log::agent_node(agent, row.file))
         }
+        Node::AgentFile(slot, AgentFile::Wait) | Node::WaitFile(slot, WaitFile::Turn) => {
+            wait::child(snapshot.by_slot(slot)?.1, parent, name)
+        }
         Node::AgentFile(slot, AgentFile::Turns) => turns::lookup(snapshot, slot, name),
         Node::AgentFile(slot, AgentFile::Queue) => {
             let (_, agent) = snapshot.by_slot(slot)?;
@@ -141,7 +146,13 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
         }
         Node::Agent(slot) => {
             let (_, agent) = snapshot.by_slot(slot)?;
-            AGENT.iter().filter_map(|row| Some(entry(row.name, log::agent_node(agent, row.file)?))).collect()
+            let listed = AGENT.iter().filter(|row| row.form.is_listed());
+            listed.filter_map(|row| Some(entry(row.name, log::agent_node(agent, row.file)?))).collect()
+        }
+        // What is in them makes its reader wait.
+        Node::AgentFile(slot, AgentFile::Wait) | Node::WaitFile(slot, WaitFile::Turn) => {
+            snapshot.by_slot(slot)?;
+            Vec::new()
         }
         Node::AgentFile(slot, AgentFile::Turns) => turns::entries(snapshot, slot)?,
         Node::AgentFile(slot, AgentFile::Queue) => {
@@ -195,12 +206,21 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
             let (_, agent) = snapshot.by_slot(slot)?;
             let mtime = Some(if file == AgentFile::Status { agent.state.status_since } else { agent.changed_at });
             match file.row().form {
-                Form::Link => return link_attributes(snapshot, node, mtime),
-                Form::Dir => return Some(dir(mtime)),
-                Form::Read | Form::ReadWrite => {}
+                Form::Dir => Some(dir(mtime)),
+                Form::Link => link_attributes(snapshot, node, mtime),
+                form => {
+                    let size = content(snapshot, node).map_or(0, |content| content.len() as u64);
+                    Some(Attributes { kind: NodeKind::File, mode: form.mode(), size, mtime })
+                }
             }
-            let size = content(snapshot, node)?.len() as u64;
-            Some(Attributes { kind: NodeKind::File, mode: file.row().form.mode(), size, mtime })
+        }
+        Node::WaitFile(slot, _) | Node::WaitTurn(slot, _) => {
+            let mtime = Some(snapshot.by_slot(slot)?.1.state.status_since);
+            let mode = match node {
+                Node::WaitFile(_, file) => file.row().form.mode(),
+                _ => Form::Wait.mode(),
+            };
+            Some(Attributes { kind: kind(node), mode, size: 0, mtime })
         }
     }
 }
@@ -266,11 +286,9 @@ pub fn kind(node: Node) -> NodeKind {
     match node {
         Node::RootFile(_) | Node::ToolFile(_) | Node::TurnFile(..) | Node::Queued(..) | Node::Log(..) => NodeKind::File,
         Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) | Node::LastTurn(_) => NodeKind::Link,
-        Node::AgentFile(_, file) => match file.row().form {
-            Form::Link => NodeKind::Link,
-            Form::Dir => NodeKind::Dir,
-            Form::Read | Form::ReadWrite => NodeKind::File,
-        },
+        Node::WaitTurn(..) => NodeKind::File,
+        Node::WaitFile(_, file) => kind_of(file.row().form),
+        Node::AgentFile(_, file) => kind_of(file.row().form),
         _ => NodeKind::Dir,
     }
 }
@@ -279,6 +297,14 @@ pub fn kind(node: Node) -> NodeKind {
 pub(crate) fn queued(agent: &AgentView, node: Node) -> Option<&Queued> {
     let Node::Queued(slot, _) = node else { return None };
     agent.queue.iter().find(|queued| Node::queued(slot, &queued.name) == node)
+}
+
+fn kind_of(form: Form) -> NodeKind {
+    match form {
+        Form::Link => NodeKind::Link,
+        Form::Dir => NodeKind::Dir,
+        Form::Read | Form::ReadWrite | Form::Wait | Form::Ask => NodeKind::File,
+    }
 }
 
 fn tools_in_use(snapshot: &Snapshot) -> impl Iterator<Item = &str> {

@@ -4,11 +4,11 @@
 //! ```text
 //! 63      56 55                      8 7       0
 //! [ class  ][ slot, or a name's hash  ][ which ]
-//!            [ part ][   slot   ]
+//!           [ turn or part, 16 ][ slot, 32 ]
 //! ```
 
 use super::log::Log;
-use super::table::{AgentFile, RootFile, TurnFile};
+use super::table::{AgentFile, RootFile, TurnFile, WaitFile};
 use crate::model::Status;
 
 /// One thing in the tree.
@@ -51,6 +51,10 @@ pub enum Node {
     /// A part of a growing file, by its agent's slot (0 for all agents) and the part's number
     /// modulo 2^16.
     Log(u32, Log, u16),
+    /// A file in an agent's `wait/`, or `wait/turn/` itself.
+    WaitFile(u32, WaitFile),
+    /// A file in an agent's `wait/turn/`: the turn's number modulo 2^16.
+    WaitTurn(u32, u16),
     /// An agent's link in `by-id/`.
     IdLink(u32),
     /// An agent's link in `by-status/STATUS/`.
@@ -71,6 +75,8 @@ const TURN: u64 = 8;
 const TURN_FILE: u64 = 9;
 const QUEUED: u64 = 10;
 const LOG: u64 = 11;
+const WAIT_FILE: u64 = 12;
+const WAIT_TURN: u64 = 13;
 
 /// The middle of what belongs to a turn: the turn above the slot.
 fn with_turn(slot: u32, turn: u16) -> u64 {
@@ -118,6 +124,8 @@ impl Node {
             Self::ToolFile(hash) => pack(TOOL_FILE, hash, 0),
             Self::Agent(slot) => pack(AGENT, slot.into(), 0),
             Self::AgentFile(slot, file) => pack(AGENT_FILE, slot.into(), file as u64),
+            Self::WaitFile(slot, file) => pack(WAIT_FILE, slot.into(), file as u64),
+            Self::WaitTurn(slot, turn) => pack(WAIT_TURN, with_turn(slot, turn), 0),
             Self::Turn(slot, turn) => pack(TURN, with_turn(slot, turn), 0),
             Self::TurnFile(slot, turn, file) => pack(TURN_FILE, with_turn(slot, turn), file as u64),
             Self::Queued(slot, hash) => {
@@ -151,7 +159,9 @@ impl Node {
             (TOOL_FILE, 0) => Self::ToolFile(middle),
             (AGENT, 0) => Self::Agent(slot?),
             (AGENT_FILE, number) => Self::AgentFile(slot?, AgentFile::from_number(number)?),
-            (LOG, number) => Self::Log((middle & 0xffff_ffff) as u32, Log::from_number(number)?, (middle >> 32) as u16),
+            (LOG, number) => Self::Log(low_slot, Log::from_number(number)?, turn),
+            (WAIT_FILE, number) => Self::WaitFile(slot?, WaitFile::from_number(number)?),
+            (WAIT_TURN, 0) => Self::WaitTurn(low_slot, turn),
             (LINK, 0) => Self::IdLink(slot?),
             (LINK, 1) => Self::StatusLink(slot?),
             (LINK, 2) => Self::ToolLink(slot?),
@@ -193,6 +203,7 @@ mod tests {
                 Node::Log(slot, Log::HistoryJsonl, part), Node::Log(slot, Log::History, part), Node::Log(slot, Log::Delivery, part),
                 Node::Agent(slot), Node::AgentFile(slot, AGENT_ROWS[file].file), Node::IdLink(slot),
                 Node::StatusLink(slot), Node::ToolLink(slot), Node::tool_dir(&tool), Node::tool_file(&tool),
+                Node::WaitFile(slot, WaitFile::Turn), Node::WaitTurn(slot, part),
             ];
             for node in nodes {
                 prop_assert_eq!(Node::from_ino(node.ino()), Some(node));

@@ -1,6 +1,6 @@
 //! The README in the mount, written from the table.
 
-use super::table::{AGENT, Form, ROOT};
+use super::table::{AGENT, Form, ROOT, WAIT};
 use std::fmt::Write;
 
 /// The text of `<mount>/README`.
@@ -11,6 +11,8 @@ pub(super) fn readme() -> String {
          \x20   ls agents; cat agents/alice/status; cat agents/alice/screen\n\
          \x20   echo 'count the files' > agents/alice/prompt || cat agents/alice/error\n\
          \x20   tail -F agents/alice/history\n\
+         \x20   timeout 600 cat agents/alice/wait/ready\n\
+         \x20   exec 3<>agents/alice/ask; echo 'and now?' >&3; cat <&3; exec 3>&-\n\
          \x20   echo interrupt > agents/alice/control\n\
          \x20   grep -lx ready agents/*/status\n\
          \x20   mkdir agents/bob\n\n\
@@ -19,6 +21,8 @@ pub(super) fn readme() -> String {
     rows(&mut text, ROOT.iter().map(|row| (row.name, row.form, row.doc)));
     text.push_str("\nIn agents/NAME/ and stopped/NAME/\n\n");
     rows(&mut text, AGENT.iter().map(|row| (row.name, row.form, row.doc)));
+    text.push_str("\nIn agents/NAME/wait/, not listed: reading one waits, then gives one line\n\n");
+    rows(&mut text, WAIT.iter().map(|row| (row.name, row.form, row.doc)));
     text.push_str(
         "\nA refused write fails with EBUSY (working, asking, pending, or a draft in its\n\
          composer), ESRCH (gone or down), EINVAL (not a verb, not UTF-8, control characters),\n\
@@ -34,8 +38,8 @@ fn rows(text: &mut String, rows: impl Iterator<Item = (&'static str, Form, &'sta
         let (suffix, access) = match form {
             Form::Dir => ("/", "  "),
             Form::Link => ("", "->"),
-            Form::Read => ("", "r "),
-            Form::ReadWrite => ("", "rw"),
+            Form::Read | Form::Wait => ("", "r "),
+            Form::ReadWrite | Form::Ask => ("", "rw"),
         };
         let _ = writeln!(text, "    {:<15} {access} {doc}", format!("{name}{suffix}"));
     }

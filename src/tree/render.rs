@@ -94,7 +94,9 @@ fn agent_file(snapshot: &Snapshot, agent: &AgentView, file: AgentFile) -> Option
         | AgentFile::Transcript
         | AgentFile::Cwd
         | AgentFile::Turns
-        | AgentFile::Queue => return None,
+        | AgentFile::Queue
+        | AgentFile::Ask
+        | AgentFile::Wait => return None,
         // What grows has nodes of its own.
         AgentFile::History
         | AgentFile::HistoryJsonl

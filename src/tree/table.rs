@@ -8,6 +8,10 @@ pub enum Form {
     Read,
     /// It is read and written.
     ReadWrite,
+    /// It is read, and reading waits.
+    Wait,
+    /// It is written, then read, and reading waits.
+    Ask,
     /// It is a symbolic link.
     Link,
     /// It is a directory.
@@ -18,11 +22,17 @@ impl Form {
     /// Permission bits: the owner's only (contract, section 1).
     pub fn mode(self) -> u16 {
         match self {
-            Self::Read => 0o400,
-            Self::ReadWrite => 0o600,
+            Self::Read | Self::Wait => 0o400,
+            Self::ReadWrite | Self::Ask => 0o600,
             Self::Link => 0o777,
             Self::Dir => 0o700,
         }
+    }
+
+    /// Whether a listing has it. What makes its reader wait is found by name alone, so
+    /// that whoever reads all there is never waits (contract, section 2.2).
+    pub fn is_listed(self) -> bool {
+        !matches!(self, Self::Wait | Self::Ask)
     }
 }
 
@@ -101,6 +111,8 @@ table! {
         Question "question" Read "what it asks, with its numbered choices; empty when it asks nothing";
         Explain "explain" Read "why status says what it says: the rule, the rows it matched, and what else was found";
         Prompt "prompt" ReadWrite "write a prompt: one per open and close; read the last one accepted";
+        Ask "ask" Ask "write a prompt, then read its answer from the same descriptor; not listed";
+        Wait "wait" Dir "files that make their reader wait; not listed";
         Control "control" ReadWrite "verbs; reading lists those legal now";
         Keys "keys" ReadWrite "raw keys for the terminal, one name a line; reading says which there are";
         Delivery "delivery.jsonl" Read "what became of each prompt, one receipt a line: confirmed, unconfirmed or refused";
@@ -113,6 +125,21 @@ table! {
         Session "session" Link "the session root";
         Transcript "transcript" Link "the log that its program keeps of the conversation; `unknown` while it is not certain which";
         Cwd "cwd" Link "the directory the agent works in";
+    }
+}
+
+table! {
+    /// What can be waited for, in an agent's `wait` directory.
+    WAIT of
+    /// A name in `wait`.
+    WaitFile {
+        Ready "ready" Wait "until its status is ready";
+        Active "active" Wait "until its status is active";
+        Blocked "blocked" Wait "until its status is blocked";
+        Settled "settled" Wait "until it needs a person: ready, blocked, down, gone, or unknown for 30 s";
+        Gone "gone" Wait "until it has gone";
+        Change "change" Wait "until its status, its last turn or how that ended is another";
+        Turn "turn" Dir "turn/N: until turn N has ended, which may be the next";
     }
 }
 
@@ -135,6 +162,9 @@ mod tests {
     fn rows_are_where_their_numbers_say() {
         for (number, row) in (0u8..).zip(AGENT) {
             assert_eq!((row.file.row().name, AgentFile::from_number(number)), (row.name, Some(row.file)));
+        }
+        for (number, row) in (0u8..).zip(WAIT) {
+            assert_eq!((row.file.row().name, WaitFile::from_number(number)), (row.name, Some(row.file)));
         }
         for (number, row) in (0u8..).zip(ROOT) {
             assert_eq!((row.file.row().name, RootFile::from_number(number)), (row.name, Some(row.file)));

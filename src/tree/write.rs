@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub enum Written {
     /// All of them together are one prompt.
     Prompt,
+    /// All until a flush are one prompt, whose answer is read next.
+    Ask,
     /// Every complete line is a verb or a key.
     Lines,
 }
@@ -24,10 +26,11 @@ pub fn may_write(snapshot: &Snapshot, node: Node) -> Result<Written> {
     match node {
         Node::RootFile(RootFile::Control) => Ok(Written::Lines),
         Node::RootFile(file) => Err(not_permitted(file.row().name)),
-        Node::AgentFile(slot, file) if file.row().form == Form::ReadWrite => {
+        Node::AgentFile(slot, file) if matches!(file.row().form, Form::ReadWrite | Form::Ask) => {
             let agent = find(snapshot, slot)?;
             match file {
                 AgentFile::Prompt => agent.may_prompt().map(|()| Written::Prompt),
+                AgentFile::Ask => agent.may_prompt().map(|()| Written::Ask),
                 AgentFile::Keys => agent.may_type().map(|()| Written::Lines),
                 // Which verbs are legal depends on the verb.
                 _ => Ok(Written::Lines),
@@ -84,7 +87,7 @@ pub fn written(snapshot: &Snapshot, node: Node, bytes: &[u8]) -> Result<Command>
         Node::AgentFile(slot, file) => {
             let agent = find(snapshot, slot)?.id.clone();
             match file {
-                AgentFile::Prompt => Ok(Command::Prompt { agent, text: utf8(bytes)? }),
+                AgentFile::Prompt | AgentFile::Ask => Ok(Command::Prompt { agent, text: utf8(bytes)? }),
                 AgentFile::Control => Ok(Command::Control { agent, verbs: agent_verbs(bytes)? }),
                 AgentFile::Keys => Ok(Command::Keys { agent, keys: keys(bytes)? }),
                 _ => Err(Error::new(Kind::NotPermitted, format!("{} is not a file one writes", file.row().name))),

@@ -1,6 +1,7 @@
 //! `docs/SEMANTICS.md`, proven: each of its paragraphs stands above the test of its name.
 
 mod answers;
+mod ask;
 mod document;
 mod ends;
 mod evidence;
@@ -19,6 +20,7 @@ mod state;
 mod transcript;
 mod tree;
 mod turns;
+mod waits;
 mod world;
 
 pub use world::{LIMIT, World, have, plant, record};

@@ -39,9 +39,9 @@ pub fn everything(dir: &Path) -> Vec<PathBuf> {
 ///
 /// The directory of an agent holds `status`, `state.json`, `history`, `history.jsonl`, `screen`,
 /// `screen.ansi`, `scrollback`, `reply`, `question`, `explain`, `prompt`, `control`, `keys`,
-/// `delivery.jsonl`, `error`, the directories `queue` and `turns`, the links `manifest`, `record`, `session`,
-/// `transcript` and `cwd`, and once one was full `history.1`, `history.jsonl.1` and `delivery.jsonl.1`. Names
-/// and columns may be added; none is taken away.
+/// `delivery.jsonl`, `error`, the directories `queue`, `turns` and `wait`, the links `manifest`, `record`,
+/// `session`, `transcript` and `cwd`, and once one was full `history.1`, `history.jsonl.1` and
+/// `delivery.jsonl.1`; `ask` is there and not listed. Names and columns may be added; none is taken away.
 #[test]
 fn the_names() {
     let world = World::with("a");
@@ -71,6 +71,7 @@ fn the_names() {
         "status",
         "transcript",
         "turns",
+        "wait",
     ];
     assert_eq!(world.names("agents/a"), agent);
     assert_eq!(

@@ -4,6 +4,7 @@
 pub mod disk;
 pub mod hello;
 pub mod leaks;
+pub mod made;
 pub mod mount;
 pub mod sandbox;
 pub mod skip;
