@@ -33,18 +33,29 @@ pub struct Frame {
 }
 
 impl Client {
-    /// Looks at a pane. [`Kind::Gone`] when it does not exist any more.
+    /// Looks at a pane, and hears of it from then on. [`Kind::Gone`] when it does not exist any more.
     pub async fn frame(&self, pane: &PaneId) -> Result<Frame> {
-        // What is written from here on is heard of again; what was written before is on the screen.
-        let line = format!(
-            "refresh-client -A '{pane}:continue' ; display-message -p -t {pane} {} ; capture-pane -p -e -t {pane}",
-            quote(FORMAT)
-        );
+        // What is written from here on is heard of; what was written before is on the screen.
+        let line = format!("refresh-client -A '{pane}:continue' ; {}", commands(pane));
+        self.look(pane, || self.resume(pane, line.clone())).await
+    }
+
+    /// Looks at a pane that is not heard of, because it has written something since the last [`Client::frame`], and
+    /// leaves it so. One exchange with the server; otherwise as [`Client::frame`].
+    pub async fn glance(&self, pane: &PaneId) -> Result<Frame> {
+        self.look(pane, || self.ask(vec![commands(pane)])).await
+    }
+
+    async fn look<Asked>(&self, pane: &PaneId, ask: impl Fn() -> Asked) -> Result<Frame>
+    where
+        Asked: Future<Output = Result<Vec<Reply>>>,
+    {
         let mut reaped = false;
         for _ in 0..LOOKS {
-            let replies = self.resume(pane, line.clone()).await?;
+            let replies = ask().await?;
+            // What let the pane go on has an answer of its own, which is empty.
             let shown = match replies.split_first() {
-                Some((went_on, shown)) if !went_on.failed => shown,
+                Some((first, shown)) if shown.len() >= 2 && !first.failed => shown,
                 _ => &replies,
             };
             match parse_frame(pane, shown)? {
@@ -86,6 +97,11 @@ impl Client {
         }
         Err(unreadable(pane))
     }
+}
+
+/// The commands whose replies are a frame.
+fn commands(pane: &PaneId) -> String {
+    format!("display-message -p -t {pane} {} ; capture-pane -p -e -t {pane}", quote(FORMAT))
 }
 
 fn unreadable(pane: &PaneId) -> Error {
