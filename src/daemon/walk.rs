@@ -29,7 +29,8 @@ impl Walk {
             self.last = None;
             return Programs::default();
         }
-        let same = |found: &&Found| found.pid == pane.pid && found.command == pane.command && now < found.at + WALK_AGAIN;
+        let same =
+            |found: &&Found| found.pid == pane.pid && found.command == pane.command && now < found.at + WALK_AGAIN;
         if let Some(found) = self.last.as_ref().filter(|_| changing).filter(same) {
             return found.programs.clone();
         }

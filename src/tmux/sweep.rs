@@ -87,7 +87,9 @@ mod tests {
         assert!(abandoned(&ours).is_none(), "its input is open");
         drop(child.stdin.take());
         assert!(abandoned(&ours).is_some());
-        for other in ["attached,control-mode,UTF-8", "attached,control-mode,pause-after=50", "attached,pause-after=5,UTF-8", ""] {
+        for other in
+            ["attached,control-mode,UTF-8", "attached,control-mode,pause-after=50", "attached,pause-after=5,UTF-8", ""]
+        {
             assert!(abandoned(&line(other)).is_none(), "{other}");
         }
         for other in ["", "x", "0 control-mode,pause-after=5", "-1 control-mode,pause-after=5"] {
