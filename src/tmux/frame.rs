@@ -119,25 +119,25 @@ impl Client {
     pub async fn frame(&self, pane: &PaneId) -> Result<Frame> {
         // What is written from here on is heard of; what was written before is on the screen.
         let line = format!("refresh-client -A '{pane}:continue' ; {}", commands(pane, self.capture()));
-        self.look(pane, || self.resume(pane, line.clone())).await
+        self.look(pane, 1, || self.resume(pane, line.clone())).await
     }
 
     /// Looks at a pane that is not heard of, because it has written something since the last [`Client::frame`], and
     /// leaves it so. One exchange with the server; otherwise as [`Client::frame`].
     pub async fn glance(&self, pane: &PaneId) -> Result<Frame> {
-        self.look(pane, || self.ask(vec![commands(pane, self.capture())])).await
+        self.look(pane, 0, || self.ask(vec![commands(pane, self.capture())])).await
     }
 
-    async fn look<Asked>(&self, pane: &PaneId, ask: impl Fn() -> Asked) -> Result<Frame>
+    /// Looks with what `ask` asks; the first `before` replies are not of the look.
+    async fn look<Asked>(&self, pane: &PaneId, before: usize, ask: impl Fn() -> Asked) -> Result<Frame>
     where
         Asked: Future<Output = Result<Vec<Reply>>>,
     {
         let mut reaped = false;
         for _ in 0..LOOKS {
             let replies = ask().await?;
-            // What let the pane go on has an answer of its own, which is empty.
-            let shown = match replies.split_first() {
-                Some((first, shown)) if first.body().is_empty() && !first.failed => shown,
+            let shown = match replies.split_at_checked(before) {
+                Some((others, shown)) if others.iter().all(|reply| !reply.failed) => shown,
                 _ => &replies,
             };
             match parse_frame(pane, self.capture(), shown)? {
