@@ -162,7 +162,10 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
             manner = Manner::Paused;
         }
         // Until something moves in a pane that is heard of, or its first process ends.
-        while manner == Manner::Hearing {
+        loop {
+            if manner == Manner::Paused {
+                break;
+            }
             tokio::select! {
                 event = fresh.events.recv() => match watched.hear(event, &pane, events).await {
                     Heard::Over => return,

@@ -48,6 +48,9 @@ pub(super) enum Capture {
 /// The paste buffer of [`Capture::Buffer`], there for as long as one line of commands runs.
 const BUFFER: &str = "troop-capture";
 
+/// The reply of the first command, and the rows.
+type Shown<'r> = (&'r Reply, Cow<'r, [u8]>);
+
 impl Capture {
     /// The right one for a server of that version. How others before 3.4 show a buffer has not been tried.
     pub(super) fn of_version(version: &str) -> Self {
@@ -66,7 +69,7 @@ impl Capture {
 
     /// The reply of the first command and the rows, or `None` when the replies are not what was asked for.
     /// [`Kind::Gone`] for a pane that is not there.
-    fn read<'r>(self, pane: &PaneId, replies: &'r [Reply]) -> Result<Option<(&'r Reply, Cow<'r, [u8]>)>> {
+    fn read<'r>(self, pane: &PaneId, replies: &'r [Reply]) -> Result<Option<Shown<'r>>> {
         match replies.iter().find(|reply| reply.failed) {
             // tmux's own errors have one line; more is a screen that ended in a guess.
             Some(failed) if failed.lines().count() == 1 => {

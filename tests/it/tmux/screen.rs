@@ -68,7 +68,7 @@ async fn a_glance_leaves_the_pane_paused() {
 async fn looking_takes_no_memory_for_good() {
     let version = troop::tmux::version(|name| std::env::var(name).ok()).await.unwrap();
     if ["3.2", "3.4", "3.5"].iter().any(|leaking| version.starts_with(leaking)) {
-        return eprintln!("tmux {version} keeps what it captures");
+        return;
     }
     let server = Server::new();
     let mut agent = server.start("a", "yes 0123456789abcdef | head -500 | paste -sd ' '; printf end; cat", &[]).await;
