@@ -12,7 +12,8 @@ pub(crate) fn run(measuring: bool) -> Fallible<String> {
     if !measuring {
         return one(2, Duration::ZERO, Duration::from_secs(1));
     }
-    one(50, REST, Duration::from_secs(30))
+    let few = one(50, REST, Duration::from_secs(30))?;
+    Ok(format!("{few}\n{}", one(500, REST, Duration::from_secs(30))?))
 }
 
 fn one(agents: usize, rest: Duration, time: Duration) -> Fallible<String> {

@@ -146,7 +146,7 @@ impl Hands {
         }
         let pressed_at = now();
         // Before the press: its effect may be seen before we are told that it was done.
-        self.tell(Event::Fact(Fact::Interrupted(target.record.id.clone()))).await;
+        self.tell(Event::fact(Fact::Interrupted(target.record.id.clone()))).await;
         let stopped = |shows: Option<Shows>| shows.is_some_and(Shows::is_idle);
         let (mut presses, mut ended) = (0, false);
         while !ended && presses < if target.tool.interrupts_twice { 2 } else { 1 } {

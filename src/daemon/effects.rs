@@ -138,7 +138,7 @@ impl Hands {
             Job::Queue(target, change) => {
                 let (done, kind) = change_queue(&target, change).await;
                 let queue = super::prompts::read_queue(target.root.clone()).await;
-                self.tell(Event::Fact(Fact::Queue(target.record.id.clone(), queue))).await;
+                self.tell(Event::fact(Fact::Queue(target.record.id.clone(), queue))).await;
                 self.done(&target, "queue", actor, done, kind).await
             }
             Job::Interrupt(target) => {
@@ -168,7 +168,7 @@ impl Hands {
             Job::Launch(order, tool) => {
                 let launched = self.launch(order, tool, actor.clone()).await;
                 if let Err(error) = &launched {
-                    self.tell(Event::Fact(Fact::Refused(None, error.to_string()))).await;
+                    self.tell(Event::fact(Fact::Refused(None, error.to_string()))).await;
                 }
                 launched
             }
@@ -193,18 +193,18 @@ impl Hands {
             Err(error) => return self.check(target, what, actor, Err(error)).await,
         };
         if let Err(error) = &unseen {
-            self.tell(Event::Fact(Fact::Refused(Some(target.record.id.clone()), error.to_string()))).await;
+            self.tell(Event::fact(Fact::Refused(Some(target.record.id.clone()), error.to_string()))).await;
         }
         unseen
     }
 
     /// Tells how far a prompt has come.
     pub(super) async fn progress(&self, target: &Target, prompt_id: &str, progress: Progress) {
-        self.tell(Event::Fact(Fact::Progress(target.record.id.clone(), prompt_id.to_owned(), progress))).await;
+        self.tell(Event::fact(Fact::Progress(target.record.id.clone(), prompt_id.to_owned(), progress))).await;
     }
 
     async fn note(&self, target: &Target, actor: &Actor, kind: EventKind) {
-        self.tell(Event::Note((target.record.id.clone(), actor.clone(), kind))).await;
+        self.tell(Event::Note(Box::new((target.record.id.clone(), actor.clone(), kind)))).await;
     }
 
     /// Notes `kind` when it was done, and the failure when it was not.
@@ -225,7 +225,7 @@ impl Hands {
     /// Shows a failure in the agent's `error` and journal.
     async fn check(&self, target: &Target, what: &str, actor: &Actor, result: Result<()>) -> Result<()> {
         if let Err(error) = &result {
-            self.tell(Event::Fact(Fact::Refused(Some(target.record.id.clone()), error.to_string()))).await;
+            self.tell(Event::fact(Fact::Refused(Some(target.record.id.clone()), error.to_string()))).await;
             if what != "prompt" {
                 let kind = EventKind::Refused { what: what.to_owned(), error: error.to_string() };
                 self.note(target, actor, kind).await;

@@ -64,11 +64,18 @@ pub(super) enum Event {
     /// A session was made for an agent whose record is there.
     Created { agent: AgentId, generation: Arc<str>, fresh: Fresh },
     /// An effect found something out.
-    Fact(Fact),
+    Fact(Box<Fact>),
     /// An effect did something.
-    Note(Note),
+    Note(Box<Note>),
     /// All effects of a command have been carried out, or one failed.
     Finished { answer: Option<Answer>, result: Result<()> },
+}
+
+impl Event {
+    /// What an effect found out.
+    pub(super) fn fact(fact: Fact) -> Self {
+        Self::Fact(Box::new(fact))
+    }
 }
 
 /// Where events are sent.

@@ -118,7 +118,7 @@ impl Hands {
         match self.spawn(&new, &record, root).await {
             Ok(()) => {
                 let launched = EventKind::Launched { tool: order.tool, session };
-                self.tell(Event::Note((record.id, actor, launched))).await;
+                self.tell(Event::Note(Box::new((record.id, actor, launched)))).await;
                 Ok(())
             }
             Err(error) => {

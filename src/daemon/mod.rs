@@ -18,6 +18,7 @@ mod run;
 mod sources;
 mod stop;
 mod survey;
+mod walk;
 
 pub use config::{Scope, Settings, environment, tool_overrides};
 

@@ -2,11 +2,12 @@
 //! rate while it keeps moving, and never otherwise.
 
 use super::event::{Event, Events, Fresh, Link, Serial};
-use super::pace::Pace;
+use super::pace::{Crowd, Pace};
+use super::walk::Walk;
 use crate::error::Kind;
 use crate::model::{AgentId, Look, PaneId, Programs, Terminal};
 use crate::process;
-use crate::tmux::{Client, Socket, What};
+use crate::tmux::{Client, Frame, Socket, What};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -31,6 +32,8 @@ pub(super) struct Watched {
     pub(super) session: String,
     /// The pane the manifest names; used while the session has it.
     pub(super) pane: Option<PaneId>,
+    /// Everybody who looks.
+    pub(super) crowd: Arc<Crowd>,
 }
 
 /// Watches until the session is gone. `fresh` is a connection that exists already.
@@ -40,7 +43,6 @@ pub(super) async fn observe(watched: Watched, mut fresh: Option<Fresh>, events: 
             Some(fresh) => Ok(fresh),
             None => connect(&watched).await,
         };
-        let say = |terminal| Event::Looked { agent: watched.agent.clone(), serial: watched.serial, terminal };
         match connected {
             Ok(fresh) => {
                 let link = fresh.link.clone();
@@ -51,12 +53,12 @@ pub(super) async fn observe(watched: Watched, mut fresh: Option<Fresh>, events: 
                 follow(&watched, fresh, &events).await;
             }
             Err(error) if error.kind() == Kind::Gone => {
-                let _ = events.send(say(Terminal::NoSession)).await;
+                let _ = events.send(watched.looked(Terminal::NoSession)).await;
                 let _ = events.send(Event::Ended { agent: watched.agent.clone(), serial: watched.serial }).await;
                 return;
             }
             Err(error) => {
-                let _ = events.send(say(Terminal::Failed(error.to_string()))).await;
+                let _ = events.send(watched.looked(Terminal::Failed(error.to_string()))).await;
                 sleep(RETRY).await;
             }
         }
@@ -79,64 +81,122 @@ async fn connect(watched: &Watched) -> crate::Result<Fresh> {
     Ok(Fresh { link: Link { client, pane }, events })
 }
 
+/// How to look.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    /// The pane is heard of from this look on: its next output leads to the next one.
+    Hearing,
+    /// The pane keeps changing. It stays paused and is looked at again in any case, which is one exchange with the server
+    /// for a look instead of three. The first such look that shows no change is followed by one of the other kind.
+    Paused,
+}
+
+/// What an event of the connection means to its observer.
+enum Heard {
+    /// Something in the pane may be different.
+    Moved,
+    /// Nothing of the pane.
+    Nothing,
+    /// The connection is over.
+    Over,
+}
+
 /// Looks whenever something moves, until the connection is over.
 async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
     let (client, pane) = (fresh.link.client.clone(), fresh.link.pane.clone());
     // Before the first look, so that nothing falls between. A connection that cannot be asked ends below.
     let _ = client.listen().await;
     let mut scrollback = Scrollback::default();
-    let mut pace = Pace::new();
+    let mut pace = Pace::new(watched.crowd.clone());
+    let mut walk = Walk::default();
+    let mut manner = Manner::Hearing;
+    // What the last look showed.
+    let mut shown: Option<Frame> = None;
     loop {
-        let next = pace.look(Instant::now());
-        let (root, ending);
-        match look(&client, &pane).await {
-            Ok(look) => {
-                root = look.programs.all.first().map(|first| (first.pid, first.start_time));
-                ending = root.is_none() && !look.pane.dead;
-                scrollback.seen(look.pane.history);
-                let terminal = Terminal::Seen(Box::new(look));
-                if events
-                    .send(Event::Looked { agent: watched.agent.clone(), serial: watched.serial, terminal })
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-            }
+        let now = Instant::now();
+        let next = pace.look(now, manner == Manner::Paused);
+        let frame = match manner {
+            Manner::Hearing => client.frame(&pane).await,
+            Manner::Paused => client.glance(&pane).await,
+        };
+        let frame = match frame {
+            Ok(frame) => frame,
             // The pane is not there any more; whether the session is, connecting again tells.
             Err(error) if error.kind() == Kind::Gone || !client.is_open() => return,
             Err(error) => {
-                let terminal = Terminal::Failed(error.to_string());
-                let _ =
-                    events.send(Event::Looked { agent: watched.agent.clone(), serial: watched.serial, terminal }).await;
+                let _ = events.send(watched.looked(Terminal::Failed(error.to_string()))).await;
                 sleep(RETRY).await;
                 continue;
             }
+        };
+        let programs = walk.programs(&frame.pane, manner == Manner::Paused, now);
+        let root = programs.all.first().map(|first| (first.pid, first.start_time));
+        let ending = root.is_none() && !frame.pane.dead;
+        scrollback.seen(frame.pane.history);
+        let changed = shown.as_ref() != Some(&frame);
+        shown = Some(frame.clone());
+        let look = Look { pane: frame.pane, screen: frame.screen, programs };
+        if events.send(watched.looked(Terminal::Seen(Box::new(look)))).await.is_err() {
+            return;
         }
-        sleep_until(next).await;
-        // Until something moves in the pane, or its first process ends.
+        if manner == Manner::Paused && !changed {
+            manner = Manner::Hearing;
+            continue;
+        }
+        // Until the pace allows the next look. What moves meanwhile is in that.
+        let mut moved = false;
+        let rest = sleep_until(next);
+        tokio::pin!(rest);
         loop {
             tokio::select! {
-                event = fresh.events.recv() => match event.map(|event| event.what) {
-                    None | Some(What::Closed { .. }) => return,
-                    Some(What::Sessions) => {
-                        let _ = events.send(Event::Sessions(watched.socket.path().to_owned())).await;
-                    }
-                    Some(What::Dirty(dirty)) if dirty == pane => break,
-                    Some(What::Dirty(_)) => {}
-                    Some(What::Windows) => break,
+                () = &mut rest => break,
+                event = fresh.events.recv() => match watched.hear(event, &pane, events).await {
+                    Heard::Over => return,
+                    Heard::Moved => moved = true,
+                    Heard::Nothing => {}
+                },
+                () = scrollback.due(), if scrollback.pending() => scrollback.read(watched, &fresh.link, events).await,
+            }
+        }
+        if moved {
+            manner = Manner::Paused;
+        }
+        // Until something moves in a pane that is heard of, or its first process ends.
+        loop {
+            if manner == Manner::Paused {
+                break;
+            }
+            tokio::select! {
+                event = fresh.events.recv() => match watched.hear(event, &pane, events).await {
+                    Heard::Over => return,
+                    Heard::Moved => break,
+                    Heard::Nothing => {}
                 },
                 () = ended(root), if root.is_some() => break,
                 // The process has ended and tmux has not noticed yet; nothing announces that it has.
                 () = sleep(ENDING_RETRY), if ending => break,
-                () = scrollback.due(), if scrollback.pending() => {
-                    scrollback.read();
-                    if let Ok(text) = client.scrollback(&pane, SCROLLBACK_LINES).await {
-                        let text = Event::Scrolled { agent: watched.agent.clone(), serial: watched.serial, text: text.into() };
-                        let _ = events.send(text).await;
-                    }
-                }
+                () = scrollback.due(), if scrollback.pending() => scrollback.read(watched, &fresh.link, events).await,
             }
+        }
+    }
+}
+
+impl Watched {
+    fn looked(&self, terminal: Terminal) -> Event {
+        Event::Looked { agent: self.agent.clone(), serial: self.serial, terminal }
+    }
+
+    /// Tells the loop what concerns others, and gives what concerns the pane.
+    async fn hear(&self, event: Option<crate::tmux::Event>, pane: &PaneId, events: &Events) -> Heard {
+        match event.map(|event| event.what) {
+            None | Some(What::Closed { .. }) => Heard::Over,
+            Some(What::Sessions) => {
+                let _ = events.send(Event::Sessions(self.socket.path().to_owned())).await;
+                Heard::Nothing
+            }
+            Some(What::Dirty(dirty)) if dirty == *pane => Heard::Moved,
+            Some(What::Dirty(_)) => Heard::Nothing,
+            Some(What::Windows) => Heard::Moved,
         }
     }
 }
@@ -179,8 +239,13 @@ impl Scrollback {
         sleep_until(self.last.map_or_else(Instant::now, |last| last + SCROLLBACK_GAP))
     }
 
-    fn read(&mut self) {
+    async fn read(&mut self, watched: &Watched, link: &Link, events: &Events) {
         self.wanted = false;
         self.last = Some(Instant::now());
+        if let Ok(text) = link.client.scrollback(&link.pane, SCROLLBACK_LINES).await {
+            let text = Event::Scrolled { agent: watched.agent.clone(), serial: watched.serial, text: text.into() };
+            // The loop has ended when nobody listens.
+            let _ = events.send(text).await;
+        }
     }
 }

@@ -4,6 +4,7 @@
 use super::config::Settings;
 use super::event::{Events, Fresh, Link, Serial};
 use super::observe::{Watched, observe};
+use super::pace::Crowd;
 use super::survey::Surveys;
 use crate::engine::World;
 use crate::error::Result;
@@ -34,6 +35,7 @@ pub(super) struct Observers {
     surveys: Surveys,
     next_survey: Instant,
     last_serial: Serial,
+    crowd: Arc<Crowd>,
 }
 
 /// What watches one agent.
@@ -71,6 +73,7 @@ impl Observers {
             surveys: Surveys::default(),
             next_survey: Instant::now() + NEVER,
             last_serial: 0,
+            crowd: Arc::new(Crowd::new(Instant::now())),
         }
     }
 
@@ -254,6 +257,7 @@ impl Observers {
             socket: observer.socket.clone(),
             session: observer.session.clone(),
             pane,
+            crowd: self.crowd.clone(),
         };
         observer.task = Some(tokio::spawn(observe(watched, fresh, self.events.clone())).abort_handle());
     }

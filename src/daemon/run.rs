@@ -239,8 +239,8 @@ impl Loop {
             Event::Created { agent, generation, fresh } => {
                 self.observers.created(&agent, generation, fresh, &self.world);
             }
-            Event::Fact(fact) => self.learn(fact, now),
-            Event::Note(note) => self.note(note, now),
+            Event::Fact(fact) => self.learn(*fact, now),
+            Event::Note(note) => self.note(*note, now),
             Event::Finished { answer, result } => {
                 if let Some(answer) = answer {
                     self.publish(now);

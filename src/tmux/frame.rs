@@ -7,6 +7,7 @@ use super::protocol::Reply;
 use super::quote;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Pane, PaneId, Screen};
+use std::borrow::Cow;
 
 /// The most rows of history that are given.
 pub const MAX_SCROLLBACK_LINES: u32 = 50_000;
@@ -32,22 +33,117 @@ pub struct Frame {
     pub screen: Screen,
 }
 
+/// How rows of a pane come to us. tmux before 3.6 never gives back the memory of what `capture-pane -p` tells a control
+/// client (tmux issue 4590): 5 KiB for each look. A paste buffer it does give back; from 3.4 on every client
+/// would be told of it, and iTerm2 would put it into the clipboard, so only the releases before that take this way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Capture {
+    /// `capture-pane -p`.
+    #[default]
+    Printed,
+    /// A paste buffer, shown and deleted in the same line.
+    Buffer,
+}
+
+/// The paste buffer of [`Capture::Buffer`], there for as long as one line of commands runs.
+const BUFFER: &str = "troop-capture";
+
+/// The reply of the first command, and the rows.
+type Shown<'r> = (&'r Reply, Cow<'r, [u8]>);
+
+impl Capture {
+    /// The right one for a server of that version. How others before 3.4 show a buffer has not been tried.
+    pub(super) fn of_version(version: &str) -> Self {
+        if matches!(version, "3.3" | "3.3a") { Self::Buffer } else { Self::Printed }
+    }
+
+    /// The commands that capture a pane; `range` says which rows.
+    fn commands(self, pane: &PaneId, range: &str) -> String {
+        match self {
+            Self::Printed => format!("capture-pane -p -e -t {pane}{range}"),
+            Self::Buffer => format!(
+                "capture-pane -e -b {BUFFER} -t {pane}{range} ; show-buffer -b {BUFFER} ; delete-buffer -b {BUFFER}"
+            ),
+        }
+    }
+
+    /// The reply of the first command and the rows, or `None` when the replies are not what was asked for.
+    /// [`Kind::Gone`] for a pane that is not there.
+    fn read<'r>(self, pane: &PaneId, replies: &'r [Reply]) -> Result<Option<Shown<'r>>> {
+        match replies.iter().find(|reply| reply.failed) {
+            // tmux's own errors have one line; more is a screen that ended in a guess.
+            Some(failed) if failed.lines().count() == 1 => {
+                return Err(refusal(&failed.text()).while_doing(format!("cannot look at pane {pane}")));
+            }
+            Some(_) => return Ok(None),
+            None => {}
+        }
+        Ok(match (self, replies) {
+            (Self::Printed, [first, rows]) if !rows.truncated => Some((first, rows.body().into())),
+            (Self::Buffer, [first, _, rows, _]) if !rows.truncated => {
+                // A buffer ends in a newline of its own, and in one more when it is shown.
+                let shown = rows.body();
+                Some((first, unescape(shown.strip_suffix(b"\n").unwrap_or(shown)).into()))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// What a buffer holds from what `show-buffer` shows of it: control characters as a backslash and octal digits, and a
+/// backslash before another and before a `$` that a shell would expand.
+fn unescape(shown: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(shown.len());
+    let mut rest = shown;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        bytes.extend_from_slice(&rest[..at]);
+        rest = &rest[at + 1..];
+        let octal = rest.first_chunk::<3>().filter(|digits| digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
+        match octal {
+            Some(digits) => {
+                // Three digits are at most 0o777, of which tmux means the last eight bits.
+                bytes.push(digits.iter().fold(0, |byte: u8, digit| byte.wrapping_mul(8).wrapping_add(digit - b'0')));
+                rest = &rest[3..];
+            }
+            None => {
+                // Both stand for the second; before anything else tmux writes none.
+                let escaped = rest.first().filter(|byte| matches!(byte, b'\\' | b'$'));
+                bytes.push(*escaped.unwrap_or(&b'\\'));
+                rest = &rest[usize::from(escaped.is_some())..];
+            }
+        }
+    }
+    bytes.extend_from_slice(rest);
+    bytes
+}
+
 impl Client {
-    /// Looks at a pane. [`Kind::Gone`] when it does not exist any more.
+    /// Looks at a pane, and hears of it from then on. [`Kind::Gone`] when it does not exist any more.
     pub async fn frame(&self, pane: &PaneId) -> Result<Frame> {
-        // What is written from here on is heard of again; what was written before is on the screen.
-        let line = format!(
-            "refresh-client -A '{pane}:continue' ; display-message -p -t {pane} {} ; capture-pane -p -e -t {pane}",
-            quote(FORMAT)
-        );
+        // What is written from here on is heard of; what was written before is on the screen.
+        let line = format!("refresh-client -A '{pane}:continue' ; {}", commands(pane, self.capture()));
+        self.look(pane, 1, || self.resume(pane, line.clone())).await
+    }
+
+    /// Looks at a pane that is not heard of, because it has written something since the last [`Client::frame`], and
+    /// leaves it so. One exchange with the server; otherwise as [`Client::frame`].
+    pub async fn glance(&self, pane: &PaneId) -> Result<Frame> {
+        self.look(pane, 0, || self.ask(vec![commands(pane, self.capture())])).await
+    }
+
+    /// Looks with what `ask` asks; the first `before` replies are not of the look.
+    async fn look<Asked>(&self, pane: &PaneId, before: usize, ask: impl Fn() -> Asked) -> Result<Frame>
+    where
+        Asked: Future<Output = Result<Vec<Reply>>>,
+    {
         let mut reaped = false;
         for _ in 0..LOOKS {
-            let replies = self.resume(pane, line.clone()).await?;
-            let shown = match replies.split_first() {
-                Some((went_on, shown)) if !went_on.failed => shown,
+            let replies = ask().await?;
+            let shown = match replies.split_at_checked(before) {
+                Some((others, shown)) if others.iter().all(|reply| !reply.failed) => shown,
                 _ => &replies,
             };
-            match parse_frame(pane, shown)? {
+            match parse_frame(pane, self.capture(), shown)? {
                 // tmux before 3.5 can miss the signal of a child's end, and then never says how it ended.
                 // The end of another child makes it look at all of them.
                 Some(frame) if unknown_end(&frame.pane) && !reaped => {
@@ -69,23 +165,33 @@ impl Client {
             return Ok(String::new());
         }
         let size = quote("#{history_size}");
-        let line = format!("display-message -p -t {pane} {size} ; capture-pane -p -e -t {pane} -S -{lines} -E -1");
+        let capture = self.capture().commands(pane, &format!(" -S -{lines} -E -1"));
+        let line = format!("display-message -p -t {pane} {size} ; {capture}");
         for _ in 0..LOOKS {
             let replies = self.ask(vec![line.clone()]).await?;
-            let Some([size, rows]) = pair(pane, &replies)? else { continue };
+            let Some((size, rows)) = self.capture().read(pane, &replies)? else { continue };
             let Ok(size) = size.text().parse::<u32>() else { continue };
             if size == 0 {
                 // Without history tmux gives the first visible row.
                 return Ok(String::new());
             }
             let rows_expected = usize::try_from(size.min(lines)).unwrap_or(usize::MAX);
-            if rows.truncated || rows.lines().count() != rows_expected {
+            if count(&rows) != rows_expected {
                 continue;
             }
-            return Ok(Screen::parse(rows.body()).text.to_string());
+            return Ok(Screen::parse(&rows).text.to_string());
         }
         Err(unreadable(pane))
     }
+}
+
+/// The commands whose replies are a frame.
+fn commands(pane: &PaneId, capture: Capture) -> String {
+    format!("display-message -p -t {pane} {} ; {}", quote(FORMAT), capture.commands(pane, ""))
+}
+
+fn count(rows: &[u8]) -> usize {
+    rows.split_inclusive(|byte| *byte == b'\n').count()
 }
 
 fn unreadable(pane: &PaneId) -> Error {
@@ -97,24 +203,11 @@ fn unreadable(pane: &PaneId) -> Error {
     )
 }
 
-/// The two replies, or `None` when they are not what was asked for. [`Kind::Gone`]
-/// for a pane that is not there.
-fn pair<'r>(pane: &PaneId, replies: &'r [Reply]) -> Result<Option<&'r [Reply; 2]>> {
-    match replies.iter().find(|reply| reply.failed) {
-        // tmux's own errors have one line; more is a screen that ended in a guess.
-        Some(failed) if failed.lines().count() == 1 => {
-            Err(refusal(&failed.text()).while_doing(format!("cannot look at pane {pane}")))
-        }
-        Some(_) => Ok(None),
-        None => Ok(replies.try_into().ok()),
-    }
-}
-
-fn parse_frame(pane: &PaneId, replies: &[Reply]) -> Result<Option<Frame>> {
-    let Some([facts, rows]) = pair(pane, replies)? else { return Ok(None) };
+fn parse_frame(pane: &PaneId, capture: Capture, replies: &[Reply]) -> Result<Option<Frame>> {
+    let Some((facts, rows)) = capture.read(pane, replies)? else { return Ok(None) };
     let Some(facts) = parse_pane(&facts.text()).filter(|facts| facts.id == *pane) else { return Ok(None) };
-    let whole = !rows.truncated && rows.lines().count() == usize::from(facts.size.1);
-    Ok(whole.then(|| Frame { pane: facts, screen: Screen::parse(rows.body()) }))
+    let whole = count(&rows) == usize::from(facts.size.1);
+    Ok(whole.then(|| Frame { pane: facts, screen: Screen::parse(&rows) }))
 }
 
 fn parse_pane(text: &str) -> Option<Pane> {
@@ -197,6 +290,13 @@ mod tests {
         assert_eq!(died("3", ""), (Some(3), None));
         assert_eq!(died("", "9"), (None, Some(9)));
         assert_eq!(died("0", "15"), (None, Some(15)));
+    }
+
+    #[test]
+    fn what_a_buffer_shows_is_what_it_holds() {
+        let shown = br"\033[31mred\033]8;;http://a/\033\\ back\\slash \\033 \016qqx\017 \x \$HOME $1 \\$1 \";
+        let held = b"\x1b[31mred\x1b]8;;http://a/\x1b\\ back\\slash \\033 \x0eqqx\x0f \\x $HOME $1 \\$1 \\";
+        assert_eq!(unescape(shown), held);
     }
 
     proptest::proptest! {

@@ -7,6 +7,7 @@
 //! the server and the server for its output to be taken (8 of 10 in a trial).
 //! So the first client of a process at a server removes them all and waits until they are gone.
 
+use super::client::is_ours;
 use super::socket::{Socket, output};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -50,8 +51,7 @@ pub(super) async fn sweep(socket: &Socket) {
 /// The process of a client with our flags whose input nobody can write to any more.
 fn abandoned(line: &str) -> Option<OwnedFd> {
     let (pid, flags) = line.split_once(' ')?;
-    let has = |wanted: &str| flags.split(',').any(|flag| flag.starts_with(wanted));
-    if !(has("control-mode") && has("ignore-size") && has("pause-after")) {
+    if !is_ours(flags) {
         return None;
     }
     let process = pidfd_open(Pid::from_raw(pid.parse().ok().filter(|pid| *pid > 0)?)?, PidfdFlags::empty()).ok()?;
@@ -83,14 +83,16 @@ mod tests {
         let mut child = Command::new("sleep").arg("1000").stdin(Stdio::piped()).spawn().unwrap();
         let pid = child.id();
         let line = |flags: &str| format!("{pid} {flags}");
-        let ours = line("attached,focused,control-mode,ignore-size,pause-after=5,UTF-8");
+        let ours = line("attached,focused,control-mode,pause-after=5,UTF-8");
         assert!(abandoned(&ours).is_none(), "its input is open");
         drop(child.stdin.take());
         assert!(abandoned(&ours).is_some());
-        for other in ["attached,control-mode,UTF-8", "attached,ignore-size,UTF-8", ""] {
+        for other in
+            ["attached,control-mode,UTF-8", "attached,control-mode,pause-after=50", "attached,pause-after=5,UTF-8", ""]
+        {
             assert!(abandoned(&line(other)).is_none(), "{other}");
         }
-        for other in ["", "x", "0 control-mode,ignore-size,pause-after", "-1 control-mode,ignore-size,pause-after"] {
+        for other in ["", "x", "0 control-mode,pause-after=5", "-1 control-mode,pause-after=5"] {
             assert!(abandoned(other).is_none(), "{other}");
         }
         child.kill().unwrap();

@@ -114,24 +114,18 @@ fn every_prompt_arrives_once_or_its_receipt_says_so() {
         wait_for("the last turn", LIMIT, settled);
         check(&world, name, &accepted, table.entry(mood).or_default());
     }
-    println!(
-        "{:<26}{:>9}{:>11}{:>13}{:>9}{:>9}",
+    let mut report = format!(
+        "{:<26}{:>9}{:>11}{:>13}{:>9}{:>9}\n",
         "programs", "accepted", "confirmed", "unconfirmed", "refused", "arrived"
     );
     for (mood, tally) in &table {
         let Tally { accepted, confirmed, unconfirmed, refused, arrived } = tally;
-        println!("{mood:<26}{accepted:>9}{confirmed:>11}{unconfirmed:>13}{refused:>9}{arrived:>9}");
+        report += &format!("{mood:<26}{accepted:>9}{confirmed:>11}{unconfirmed:>13}{refused:>9}{arrived:>9}\n");
     }
-    for (name, mood) in &agents {
-        for line in world
-            .read(&format!("agents/{name}/history"))
-            .lines()
-            .filter(|line| line.contains("prompt refused: ") || line.contains("prompt unconfirmed: "))
-        {
-            println!("{mood}: {}", line.split_once("  prompt ").map_or(line, |(_, rest)| rest));
-        }
-    }
-    println!("{wanted} prompts from {WRITERS} writers to {} agents in {:.1} s", agents.len(), took.as_secs_f64());
+    let (agents, seconds) = (agents.len(), took.as_secs_f64());
+    report += &format!("{wanted} prompts from {WRITERS} writers to {agents} agents in {seconds:.1} s\n");
+    // On the real standard output, which the test harness does not hold back.
+    std::io::stdout().write_all(report.as_bytes()).unwrap();
 }
 
 /// What `fs::write` does, and whether closing it was refused, which it does not tell.

@@ -137,6 +137,28 @@ fn sizes_are_true() {
     }
 }
 
+/// Whatever a program has painted before, what stands on its screen when it pauses is what `screen` shows, within half a second
+/// for a program that has been painting all the time, and mostly within a few milliseconds for one that has not.
+#[test]
+fn the_last_of_many_changes() {
+    let world = World::new();
+    // Paints as fast as it can, for another number of rounds each time, and pauses until it is told to go on.
+    let painter = world.sandbox().work().join("painter");
+    let script = "#!/bin/bash\nfor pause in {0..11}; do for ((n = 0; n < 37 * pause * pause; n++)); do printf '\\033[Hround %s' $n; done\n\
+                  printf '\\033[2J\\033[Hpause %s.' $pause; read -rs; done\n";
+    fs::write(&painter, script).unwrap();
+    fs::set_permissions(&painter, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    world.launch_program("painter", painter.to_str().unwrap());
+    for pause in 0..12 {
+        let last = format!("pause {pause}.");
+        wait_until(&last, LIMIT, || {
+            let screen = world.read("agents/painter/screen");
+            if screen.trim() == last { Ok(()) } else { Err(screen) }
+        });
+        world.tmux(&["send-keys", "-t", &format!("={}:", world.session("painter")), "Enter"]);
+    }
+}
+
 /// A file with one value is one line with a newline at its end. A file with nothing to say is empty.
 #[test]
 fn values_end_in_a_newline() {

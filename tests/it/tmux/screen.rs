@@ -40,6 +40,59 @@ async fn output_is_an_event() {
 }
 
 #[tokio::test]
+async fn a_glance_leaves_the_pane_paused() {
+    let server = Server::new();
+    let mut agent =
+        server.start("a", "stty -echo; printf ready; while read -rsn1 c; do printf %s \"$c\"; done", &[]).await;
+    agent.see_text("ready").await;
+    while agent.events.try_recv().is_ok() {}
+    agent.client.frame(&agent.pane).await.unwrap();
+    agent.client.keys(&agent.pane, &[key("x")]).await.unwrap();
+    assert_eq!(agent.event().await, What::Dirty(agent.pane.clone()));
+    agent.client.keys(&agent.pane, &[key("y")]).await.unwrap();
+    let glances = async {
+        while !agent.client.glance(&agent.pane).await.unwrap().screen.text.contains("readyxy") {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, glances).await.unwrap();
+    assert!(agent.events.try_recv().is_err(), "nothing is heard of a paused pane");
+    // What was written meanwhile is not told again, and what is written from now on is.
+    let frame = agent.client.frame(&agent.pane).await.unwrap();
+    assert_eq!(&*frame.screen.text, "readyxy\n");
+    agent.client.keys(&agent.pane, &[key("z")]).await.unwrap();
+    assert_eq!(agent.event().await, What::Dirty(agent.pane.clone()));
+}
+
+#[tokio::test]
+async fn looking_takes_no_memory_for_good() {
+    let version = troop::tmux::version(|name| std::env::var(name).ok()).await.unwrap();
+    if ["3.2", "3.4", "3.5"].iter().any(|leaking| version.starts_with(leaking)) {
+        return;
+    }
+    let server = Server::new();
+    let mut agent = server.start("a", "yes 0123456789abcdef | head -500 | paste -sd ' '; printf end; cat", &[]).await;
+    let frame = agent.see_text("end").await;
+    assert!(frame.screen.text.len() > 2500, "{frame:?}");
+    let pid = server.ask(&["display-message", "-p", "#{pid}"]);
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    for _ in 0..100 {
+        agent.client.frame(&agent.pane).await.unwrap();
+    }
+    let before = resident();
+    for _ in 0..400 {
+        agent.client.frame(&agent.pane).await.unwrap();
+        agent.client.glance(&agent.pane).await.unwrap();
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 1024, "{grown} KiB more after 800 looks at a screen of {} bytes", frame.screen.ansi.len());
+}
+
+#[tokio::test]
 async fn scrollback_is_history_only() {
     let server = Server::new();
     let mut agent = server.start("a", "printf 'one line'; read -r; seq 1000; printf end; cat", &[]).await;
