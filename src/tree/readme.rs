@@ -41,6 +41,6 @@ fn rows(text: &mut String, rows: impl Iterator<Item = (&'static str, Form, &'sta
             Form::Read | Form::Wait => ("", "r "),
             Form::ReadWrite | Form::Ask => ("", "rw"),
         };
-        let _ = writeln!(text, "    {:<15} {access} {doc}", format!("{name}{suffix}"));
+        let _ = writeln!(text, "    {:<17} {access} {doc}", format!("{name}{suffix}"));
     }
 }
