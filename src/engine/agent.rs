@@ -5,7 +5,7 @@ use super::turns::Progress;
 use super::world::Agent;
 use crate::model::history::{History, MAX_PART_BYTES, json_line};
 use crate::model::{Actor, Event, EventKind, Exchange, Reply, ReplySource, Stage, Terminal, Transcript, Turn};
-use crate::tracker::ELSEWHERE_LIMIT;
+use crate::tracker::{ELSEWHERE_LIMIT, NO_TURN_LIMIT};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ fn show_receipt(receipts: &mut History, receipt: &impl serde::Serialize) {
 /// What another process has done with a prompt, as far as the journal says.
 enum Elsewhere {
     Accepted(Timestamp),
-    Confirmed,
+    Confirmed(Timestamp),
     Over,
 }
 
@@ -40,7 +40,7 @@ impl Agent {
                 EventKind::Receipt(receipt) => {
                     show_receipt(&mut self.receipts, receipt);
                     let confirmed = receipt.stage == Stage::Confirmed;
-                    elsewhere = Some(if confirmed { Elsewhere::Confirmed } else { Elsewhere::Over });
+                    elsewhere = Some(if confirmed { Elsewhere::Confirmed(event.at) } else { Elsewhere::Over });
                 }
                 EventKind::Interrupted(pressed) | EventKind::Answered(pressed) => {
                     show_receipt(&mut self.receipts, pressed);
@@ -52,10 +52,21 @@ impl Agent {
         // A prompt of our own is known already. An old one is over, or nobody knows any more.
         match elsewhere.filter(|_| !self.turns.is_delivering()) {
             Some(Elsewhere::Accepted(at)) if now < at + ELSEWHERE_LIMIT => self.tracker.accepted_elsewhere(at),
-            Some(Elsewhere::Confirmed) => self.tracker.proven(now),
+            Some(Elsewhere::Confirmed(_)) if self.tracker.has_submission() => self.tracker.proven(now),
+            // Whoever looks right after it has been submitted may see the composer of before.
+            Some(Elsewhere::Confirmed(at)) if self.has_not_seen_turn(at) && now < at + NO_TURN_LIMIT => {
+                self.tracker.accepted(now);
+                self.tracker.submitted(at, now);
+            }
             Some(Elsewhere::Over) => self.tracker.undelivered(now),
-            Some(Elsewhere::Accepted(_)) | None => {}
+            Some(Elsewhere::Accepted(_) | Elsewhere::Confirmed(_)) | None => {}
         }
+    }
+
+    /// Whether no turn has been seen to go on or to end since then.
+    fn has_not_seen_turn(&self, at: Timestamp) -> bool {
+        let turn = self.tracker.turn_now();
+        turn.active.is_none() && turn.last.updated_at_utc.is_none_or(|ended| ended < at)
     }
 
     pub(super) fn progress(&mut self, prompt_id: &str, progress: Progress, now: Timestamp) -> Vec<(Actor, EventKind)> {

@@ -206,6 +206,8 @@ fn asked(agent: &Agent) -> Option<Asked> {
 /// One agent, on the thread's side.
 struct Followed {
     serial: Serial,
+    /// Which programs they are: pid and start time.
+    programs: Vec<(i32, u64)>,
     sources: Vec<Box<dyn Source>>,
 }
 
@@ -256,7 +258,13 @@ fn run(mut asked: mpsc::Receiver<Ask>, places: &Places, events: &Events) {
             Ask::Follow(follow) => {
                 let (agent, serial) = (follow.agent.clone(), follow.serial);
                 let before = all.remove(&agent);
-                let mut followed = Followed { serial, sources: sources_of(&follow, places, &claims, before.is_some()) };
+                let programs: Vec<_> =
+                    follow.programs.iter().map(|program| (program.pid, program.start_time)).collect();
+                // What one of them has said stays its word when another joins it, or it calls itself otherwise.
+                let others = |before: &Followed| !before.programs.iter().any(|program| programs.contains(program));
+                let again = before.as_ref().is_some_and(others);
+                let sources = sources_of(&follow, places, &claims, again);
+                let mut followed = Followed { serial, programs, sources };
                 let goes_on = before.is_none_or(|before| before.end(&agent, serial, events))
                     && followed.read(&agent, None, events)
                     && events.blocking_send(Event::Followed { agent: agent.clone(), serial }).is_ok();

@@ -83,7 +83,29 @@ fn the_last_answer() {
     world.wait_status("a", "active");
     world.write("agents/a/control", "interrupt\n");
     world.wait_status("a", "ready");
-    assert!(!world.read("agents/a/reply").contains("answer"), "{:?}", world.read("agents/a/reply"));
+    assert_eq!(world.read("agents/a/reply"), "");
+    assert_eq!(turn(&world, "20")["reply_source"], "screen");
+
+    // With a transcript, which has all of an answer that is higher than the screen.
+    let said = world.sandbox().path().join("b.said");
+    world.launch_with("b", &format!("--transcript {}", said.display()));
+    world.wait_status("b", "ready");
+    for number in 0..10 {
+        let long = vec!["word"; 3000].join("-");
+        world.write("agents/b/prompt", &format!("sim:say={long}-{number}"));
+        world.wait_status("b", "ready");
+        let reply = world.read("agents/b/reply");
+        let expected = format!("{} {number}\n", long.replace('-', " "));
+        assert!(
+            reply == expected,
+            "{number}: {} bytes, not {}\n{}",
+            reply.len(),
+            expected.len(),
+            world.read("agents/b/history")
+        );
+    }
+    let last: Value = serde_json::from_str(&world.read("agents/b/turns/last/turn.json")).unwrap();
+    assert_eq!(last["reply_source"], "transcript");
 }
 
 /// `delivery.jsonl` has a receipt for each prompt once its fate is known: `confirmed` (its turn was seen to begin),
