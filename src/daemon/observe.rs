@@ -76,12 +76,13 @@ async fn connect(watched: &Watched) -> crate::Result<Fresh> {
         Some(place) => place.pane.clone(),
         None => client.find_agent_pane(&watched.session).await?.pane,
     };
-    Ok(Fresh { link: Link { client, pane }, events })
+    Ok(Fresh { link: Link::new(client, pane), events })
 }
 
 /// Looks whenever something moves, until the connection is over.
 async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
-    let (client, pane) = (fresh.link.client.clone(), fresh.link.pane.clone());
+    let link = fresh.link.clone();
+    let (client, pane) = (link.client.clone(), link.pane.clone());
     // Before the first look, so that nothing falls between. A connection that cannot be asked ends below.
     let _ = client.listen().await;
     let mut scrollback = Scrollback::default();
@@ -113,7 +114,10 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
                 continue;
             }
         }
-        sleep_until(next).await;
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = link.attended() => pace = Pace::new(),
+        }
         // Until something moves in the pane, or its first process ends.
         loop {
             tokio::select! {
@@ -126,6 +130,10 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
                     Some(What::Dirty(_)) => {}
                     Some(What::Windows) => break,
                 },
+                () = link.attended() => {
+                    pace = Pace::new();
+                    break;
+                }
                 () = ended(root), if root.is_some() => break,
                 // The process has ended and tmux has not noticed yet; nothing announces that it has.
                 () = sleep(ENDING_RETRY), if ending => break,

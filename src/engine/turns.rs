@@ -43,6 +43,8 @@ pub enum Progress {
         at: Timestamp,
         /// How often it was pressed.
         presses: u32,
+        /// Whether the composer was about to run it as a command of the shell.
+        shell: bool,
     },
     /// It came to nothing.
     Failed {
@@ -52,6 +54,9 @@ pub enum Progress {
         typed: bool,
     },
 }
+
+/// Why a command of the shell is not confirmed.
+const SHELL: &str = "the program took it for a command of the shell, which begins no turn";
 
 /// What is to be written down, and who did it.
 type Notes = Vec<(Actor, EventKind)>;
@@ -65,6 +70,8 @@ pub(super) struct TurnLog {
     delivery: Option<Delivery>,
     /// The last prompt that nothing has proven yet.
     unproven: Option<Delivery>,
+    /// The last turn that was no more than a command of the shell.
+    shell: Option<u64>,
     /// The last prompts that have a receipt.
     settled: VecDeque<Box<str>>,
     was: TurnNow,
@@ -75,6 +82,8 @@ pub(super) struct TurnLog {
 struct Delivery {
     receipt: Receipt,
     actor: Actor,
+    /// It is a command of the shell: the work that is seen is no turn of the model.
+    shell: bool,
 }
 
 impl TurnLog {
@@ -110,7 +119,9 @@ impl TurnLog {
 
     /// A prompt was accepted: its turn is open from now on.
     pub(super) fn accepted(&mut self, prompt: Accepted, now: Timestamp) -> Notes {
-        let mut notes = self.end(TurnOutcome::Lost, None, now);
+        let reason = "the next prompt was accepted before its fate was known".to_owned();
+        let mut notes = self.settle(Stage::Unconfirmed, None, Some(reason), now);
+        notes.extend(self.end(TurnOutcome::Lost, None, now));
         let turn = self.last_number() + 1;
         self.unproven = None;
         self.push(Turn {
@@ -127,6 +138,7 @@ impl TurnLog {
         self.delivery = Some(Delivery {
             receipt: receipt(&prompt.prompt_id, turn, &prompt.text, now),
             actor: prompt.actor.clone(),
+            shell: false,
         });
         notes.push((prompt.actor, EventKind::Prompt { prompt_id: prompt.prompt_id, turn, text: prompt.text }));
         notes
@@ -139,12 +151,13 @@ impl TurnLog {
         };
         match progress {
             Progress::Pasted(at) => delivery.receipt.pasted_at = Some(at),
-            Progress::Submitted { at, presses } => {
+            Progress::Submitted { at, presses, shell } => {
                 (delivery.receipt.submitted_at, delivery.receipt.presses) = (Some(at), presses);
+                delivery.shell = shell;
                 let number = delivery.receipt.turn;
                 // Its turn may have been seen before we were told of the key.
                 if self.turns.iter().rev().any(|turn| turn.number == number && turn.started_at.is_some()) {
-                    return self.settle(Stage::Confirmed, Some("screen"), None, now);
+                    return self.settle_begun(now);
                 }
             }
             Progress::Failed { reason, typed } => {
@@ -179,7 +192,8 @@ impl TurnLog {
         if was.active.is_some() && is.active.is_none() {
             let ended = is.last.updated_at_utc.is_some() && is.last != was.last;
             let outcome = if ended { is.last.result.into() } else { TurnOutcome::Lost };
-            let reply = self.open().and_then(|turn| reply(turn));
+            // What an interrupted or failed turn shows is no answer.
+            let reply = self.open().filter(|_| outcome == TurnOutcome::Success).and_then(|turn| reply(turn));
             notes.extend(self.end(outcome, reply, now));
         }
         if was.submitted && !is.submitted && is.active.is_none() {
@@ -215,7 +229,7 @@ impl TurnLog {
         let turn = self.turns.iter().rev().find(|turn| turn.prompt_id.as_deref() == Some(prompt_id));
         let (turn, accepted_at) = turn.map_or((0, now), |turn| (turn.number, turn.accepted_at));
         let receipt = Receipt { accepted_at, ..receipt(prompt_id, turn, text, now) };
-        let before = self.delivery.replace(Delivery { receipt, actor: Actor::Observed });
+        let before = self.delivery.replace(Delivery { receipt, actor: Actor::Observed, shell: false });
         let reason = "troop ended while it was being delivered; it is not typed again".to_owned();
         let notes = self.settle(Stage::Unconfirmed, None, Some(reason), now);
         self.delivery = before;
@@ -242,7 +256,7 @@ impl TurnLog {
             }),
             EventKind::TurnBegan { turn, .. } => self.change(*turn, event.at, |turn| {
                 turn.started_at.get_or_insert(event.at);
-                if turn.ended_at.is_some_and(|ended| ended <= event.at) {
+                if turn.ended_at.is_some_and(|ended| ended < event.at) {
                     (turn.ended_at, turn.outcome, turn.reply) = (None, None, None);
                 }
             }),
@@ -297,7 +311,7 @@ impl TurnLog {
             (turn.ended_at, turn.outcome, turn.reply) = (None, None, None);
         });
         if self.delivery.as_ref().is_some_and(|delivery| delivery.receipt.submitted_at.is_some()) {
-            notes.extend(self.settle(Stage::Confirmed, Some("screen"), None, now));
+            notes.extend(self.settle_begun(now));
         }
         notes.push((Actor::Observed, EventKind::TurnBegan { turn, source }));
         notes
@@ -319,7 +333,8 @@ impl TurnLog {
     /// Ends the open turn, if there is one.
     fn end(&mut self, outcome: TurnOutcome, reply: Option<Reply>, now: Timestamp) -> Notes {
         let Some(turn) = self.open().map(|turn| turn.number) else { return Vec::new() };
-        let reply = reply.map(cut);
+        let shell = self.shell == Some(turn) && outcome == TurnOutcome::Success;
+        let (outcome, reply) = if shell { (TurnOutcome::Unconfirmed, None) } else { (outcome, reply.map(cut)) };
         self.change(turn, now, |turn| {
             (turn.ended_at, turn.outcome) = (Some(now), Some(outcome));
             turn.reply.clone_from(&reply);
@@ -327,6 +342,18 @@ impl TurnLog {
         let reply_source = reply.as_ref().map(|reply| reply.source);
         let reply = reply.map(|reply| reply.text.to_string());
         vec![(Actor::Observed, EventKind::TurnEnded { turn, outcome, reply, reply_source })]
+    }
+
+    /// Writes the receipt of the prompt whose work was seen to begin.
+    fn settle_begun(&mut self, now: Timestamp) -> Notes {
+        let Some(turn) = self.delivery.as_ref().filter(|delivery| delivery.shell).map(|delivery| delivery.receipt.turn)
+        else {
+            return self.settle(Stage::Confirmed, Some("screen"), None, now);
+        };
+        self.shell = Some(turn);
+        let notes = self.settle(Stage::Unconfirmed, None, Some(SHELL.to_owned()), now);
+        self.unproven = None;
+        notes
     }
 
     /// Writes the receipt of the prompt that is on its way.

@@ -48,6 +48,8 @@ pub const STARTING_LIMIT: SignedDuration = SignedDuration::from_secs(30);
 /// How long after the submit key a turn may take to show before nothing is waited for any
 /// more. Programs show a turn within 0.4 s (`agent-clis`, sources of state).
 pub const NO_TURN_LIMIT: SignedDuration = SignedDuration::from_secs(2);
+/// How long that may take while the program shows nothing of the prompt either: some load on when they get their first one.
+pub const NO_SIGN_LIMIT: SignedDuration = SignedDuration::from_secs(15);
 /// How long a prompt that another process delivers is waited for. It waits at most 10 s for the agent's lock.
 pub const ELSEWHERE_LIMIT: SignedDuration = SignedDuration::from_secs(20);
 /// How long ready waits for the answer to be written into the program's transcript. They are written before the
@@ -318,7 +320,7 @@ impl Tracker {
             self.moved_at.filter(|_| moving).map(|at| at + MOVING_FOR),
             self.report_deadline(),
             (self.status == Status::Starting).then_some(self.launched_at + STARTING_LIMIT),
-            self.submission.and_then(Submission::deadline),
+            self.submission_deadline(),
             (!self.reading.has_rules).then_some(self.screen_changed_at + QUIET_IS_READY),
             Some(self.public_since + STABLE_AFTER),
         ]

@@ -206,9 +206,22 @@ fn a_prompt_without_a_turn_is_ready_again_after_a_while() {
         (250, Wait, Status::Ready),
         (1000, Accepted, Status::Pending),
         (1020, Submitted, Status::Pending),
-        (1100, look(">"), Status::Pending),
+        (1100, look("help\n>"), Status::Pending),
         (3019, Wait, Status::Pending),
         (3020, Wait, Status::Ready),
+    ]);
+}
+
+#[test]
+fn a_program_that_shows_nothing_of_a_prompt_is_given_longer() {
+    check(&[
+        (0, look(">"), Status::Starting),
+        (250, Wait, Status::Ready),
+        (1000, Accepted, Status::Pending),
+        (1020, Submitted, Status::Pending),
+        (1100, look(">"), Status::Pending),
+        (16_019, Wait, Status::Pending),
+        (16_020, Wait, Status::Ready),
     ]);
 }
 

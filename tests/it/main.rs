@@ -5,8 +5,10 @@
 mod cli;
 mod examples;
 mod mount;
+mod real_codex;
 mod real_gemini;
 mod real_houmao;
+mod real_kimicode;
 mod real_support;
 mod semantics;
 mod stand_in;
