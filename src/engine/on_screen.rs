@@ -5,7 +5,7 @@ use crate::model::{Look, Reply, ReplySource, Turn};
 use crate::tool::{Sight, Tool};
 
 /// What a program puts before and around the rows of a prompt and an answer.
-const FRAME: &[char] = &['>', '❯', '›', '│', '┃', '▌', '█', '*', '•', '⏺', '●', '✦', '✨', ' ', '\u{a0}'];
+const FRAME: &[char] = &['>', '❯', '›', '│', '┃', '▌', '█', '▀', '▄', '*', '•', '⏺', '●', '✦', '✨', ' ', '\u{a0}'];
 
 /// What programs put before the first row of an answer.
 const MARKS: &[char] = &['•', '⏺', '●', '✦'];

@@ -208,13 +208,13 @@ impl Tracker {
 
     /// A prompt was accepted: the state from before no longer counts as ready.
     pub fn accepted(&mut self, now: Timestamp) {
-        self.submission = Some(Submission::default());
+        self.submission = Some(Submission { before: self.tail(), ..Submission::default() });
         self.tick(now);
     }
 
     /// Another process has accepted a prompt, and delivers it.
     pub fn accepted_elsewhere(&mut self, now: Timestamp) {
-        self.submission = Some(Submission { submitted_at: Some(now), elsewhere: true });
+        self.submission = Some(Submission { submitted_at: Some(now), elsewhere: true, before: None });
         self.tick(now);
     }
 

@@ -11,6 +11,8 @@ pub(super) struct Submission {
     pub(super) submitted_at: Option<Timestamp>,
     /// Another process delivers it, and may tell us nothing of it any more.
     pub(super) elsewhere: bool,
+    /// The rows right above the composer when it was accepted.
+    pub(super) before: Option<u64>,
 }
 
 /// What a tracker says of turns at one moment: two of these tell what has happened between them.
@@ -29,11 +31,17 @@ impl Tracker {
     pub(super) fn submission_deadline(&self) -> Option<Timestamp> {
         let submission = self.submission?;
         let at = submission.submitted_at?;
-        Some(match (submission.elsewhere, self.has_moved_since(at)) {
+        let shows_something = submission.before != self.tail();
+        Some(match (submission.elsewhere, shows_something) {
             (true, _) => at + ELSEWHERE_LIMIT,
             (false, true) => at + NO_TURN_LIMIT,
             (false, false) => at + NO_SIGN_LIMIT,
         })
+    }
+
+    /// The rows right above the composer.
+    pub(super) fn tail(&self) -> Option<u64> {
+        self.reading.probe.as_ref().map(|probe| probe.tail)
     }
 
     /// Ends a submission once its turn shows, once it would have, or with the program.

@@ -46,7 +46,7 @@ fn codex_takes_prompts_interrupts_and_answers() {
         name: "c1",
         tool: "codex",
         argv: needs.map(|need| real.join(need).to_str().unwrap().to_owned()).into(),
-        sends: str::to_owned,
+        unframed: |prompt| prompt,
         no_turn: &["slash unknown", "bang"],
         // Its screen shows a prompt as Markdown, and the beginning of a long one.
         unread: &[

@@ -41,10 +41,10 @@ fn kimi_code_takes_prompts_interrupts_and_answers() {
         name: "k1",
         tool: "kimi",
         argv: needs.map(|need| real.join(need).to_str().unwrap().to_owned()).into(),
-        sends: str::to_owned,
+        unframed: |prompt| prompt,
         no_turn: &["bang"],
-        // Its screen shows the beginning of a long one, and a family as its members.
-        unread: &["emoji of several", "20 KB in lines", "20 KB in one line"],
+        // Its screen shows the beginning of a long one, and a family as its members; what scrolls off is read too late.
+        unread: &["emoji of several", "60 lines", "20 KB in lines", "20 KB in one line"],
         clear: &[&["Escape"], &["C-u"]],
         tool_word: "tool",
     };
