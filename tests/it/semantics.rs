@@ -15,6 +15,7 @@ mod records;
 mod refusal;
 mod sources;
 mod state;
+mod submit;
 mod tree;
 mod turns;
 mod world;

@@ -60,11 +60,11 @@ impl Model {
         self.events().iter().filter_map(of_turns).flatten().max().unwrap_or(0)
     }
 
-    /// Waits for the first request after `id` with that many results of tools whose prompt ends in `tail`.
-    pub(crate) fn request(&self, id: u64, step: u64, tail: &str) -> Request {
+    /// Waits for the first request after `id` with that many results of tools whose prompt contains `text`.
+    pub(crate) fn request(&self, id: u64, step: u64, text: &str) -> Request {
         wait(
-            &format!("a request ending in {tail:?} with {step} results"),
-            || self.requests_after(id).into_iter().find(|r| r.step == step && r.prompt.trim_end().ends_with(tail)),
+            &format!("a request with {text:?} and {step} results"),
+            || self.requests_after(id).into_iter().find(|r| r.step == step && r.prompt.contains(text)),
             || format!("{:#?}", self.events()),
         )
     }
