@@ -10,7 +10,6 @@ mod real_gemini;
 mod real_houmao;
 mod real_kimicode;
 mod real_support;
-mod real_try;
 mod semantics;
 mod stand_in;
 mod store;
