@@ -28,6 +28,8 @@ const RESCUES: u32 = 3;
 const EFFECT_SHOWS: Duration = Duration::from_secs(3);
 /// How long a tool that wants its interrupt key twice is given after the first. opencode takes the second for 5 s.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// How long a dialog is given between two keys of one answer: what comes at once is taken for one paste (claude).
+const KEY_GAP: Duration = Duration::from_millis(150);
 /// How often to look meanwhile.
 const LOOK_GAP: Duration = Duration::from_millis(25);
 /// How long to wait for another process that types into the same terminal.
@@ -203,8 +205,14 @@ impl Hands {
         let (choice, names) = target.tool.answer(&asked, pick)?;
         let keys = names.iter().map(|key| Key::parse(key)).collect::<Result<Vec<_>>>()?;
         let pressed_at = now();
-        link.client.keys(&link.pane, &keys).await?;
-        let gone = self.until_answered(target, link, &asked).await?;
+        for (at, key) in keys.iter().enumerate() {
+            // A number may be the whole answer; what comes next must not go elsewhere.
+            if at > 0 && self.until_answered(target, link, &asked, KEY_GAP).await? {
+                break;
+            }
+            link.client.keys(&link.pane, std::slice::from_ref(key)).await?;
+        }
+        let gone = self.until_answered(target, link, &asked, EFFECT_SHOWS).await?;
         let reason =
             (!gone).then(|| format!("{} still shows the question that was answered; look at its screen", target.name));
         let verb = match pick {
@@ -216,9 +224,9 @@ impl Hands {
         Ok(Pressed { question: Some(asked.text.join(" ")), choice: Some(choice), ..receipt })
     }
 
-    /// Looks until that question is not on the screen any more; whether it went.
-    async fn until_answered(&self, target: &Target, link: &Link, asked: &Question) -> Result<bool> {
-        let deadline = tokio::time::Instant::now() + EFFECT_SHOWS;
+    /// Looks until that question is not on the screen any more, at most `limit`; whether it went.
+    async fn until_answered(&self, target: &Target, link: &Link, asked: &Question, limit: Duration) -> Result<bool> {
+        let deadline = tokio::time::Instant::now() + limit;
         loop {
             let reading = reading(target, look(&link.client, &link.pane).await?);
             if !reading.question.is_some_and(|now| now.is_same(asked)) {

@@ -194,8 +194,9 @@ impl World {
             Fact::Accepted(id, prompt) => {
                 return self.noting(&id, now, |agent| {
                     agent.prompt = prompt.text.as_str().into();
+                    let bytes = prompt.text.len();
                     let notes = agent.turns.accepted(prompt, now);
-                    agent.tracker.accepted(now);
+                    agent.tracker.accepted(bytes, now);
                     notes
                 });
             }

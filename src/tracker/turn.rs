@@ -11,6 +11,8 @@ pub(super) struct Submission {
     pub(super) submitted_at: Option<Timestamp>,
     /// Another process delivers it, and may tell us nothing of it any more.
     pub(super) elsewhere: bool,
+    /// It is too long for a command.
+    pub(super) long: bool,
     /// The rows right above the composer when it was accepted.
     pub(super) before: Option<u64>,
 }
@@ -31,7 +33,7 @@ impl Tracker {
     pub(super) fn submission_deadline(&self) -> Option<Timestamp> {
         let submission = self.submission?;
         let at = submission.submitted_at?;
-        let shows_something = submission.before != self.tail();
+        let shows_something = !submission.long && submission.before != self.tail();
         Some(match (submission.elsewhere, shows_something) {
             (true, _) => at + ELSEWHERE_LIMIT,
             (false, true) => at + NO_TURN_LIMIT,
