@@ -150,7 +150,7 @@ impl Program {
         let turn = self.turn(world, &number);
         let receipts = self.receipts(world, &json!({ "prompt_id": turn["prompt_id"] }));
         let left = self.state(world);
-        let outcome = Outcome {
+        Outcome {
             name,
             bytes: text.len(),
             arrived: model.requests_after(before),
@@ -163,8 +163,7 @@ impl Program {
             },
             turn,
             millis,
-        };
-        outcome
+        }
     }
 
     fn problems(&self, outcome: &Outcome, text: &str) -> Vec<String> {
