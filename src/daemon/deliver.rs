@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Look, Pressed, Question, Stage, Terminal};
 use crate::store::AgentLock;
 use crate::tmux::Key;
-use crate::tool::{Pick, Shows};
+use crate::tool::{Pick, Shows, Sight};
 use crate::tracker::{Liveness, Reading, read};
 use jiff::Timestamp;
 use std::io::Write;
@@ -28,10 +28,35 @@ const RESCUES: u32 = 3;
 const EFFECT_SHOWS: Duration = Duration::from_secs(3);
 /// How long a tool that wants its interrupt key twice is given after the first. opencode takes the second for 5 s.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// How long a dialog is given between two keys of one answer: what comes at once is taken for one paste (claude).
+const KEY_GAP: Duration = Duration::from_millis(150);
 /// How often to look meanwhile.
 const LOOK_GAP: Duration = Duration::from_millis(25);
 /// How long to wait for another process that types into the same terminal.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
+
+/// What one look shows of the composer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    shows: Option<Shows>,
+    /// Whether that would be run by a shell.
+    shell: bool,
+    /// The last row above the composer that is not blank.
+    above: Option<String>,
+}
+
+impl Seen {
+    /// Whether text stands in the composer.
+    fn stands(&self) -> bool {
+        self.shows.is_some_and(Shows::is_draft)
+    }
+
+    /// Whether the program has done something with the submit key since, although the text still stands there: a command that
+    /// it does not know, perhaps. A list of completions takes the key for itself.
+    fn has_reacted(&self, before: &Self) -> bool {
+        before.shows == Some(Shows::Draft) && self.above != before.above
+    }
+}
 
 /// Why a prompt was not delivered, and whether anything of it may have been typed.
 #[derive(Debug)]
@@ -51,9 +76,10 @@ impl Hands {
     pub(super) async fn deliver(&self, target: &Target, parcel: &Parcel) -> std::result::Result<Progress, Undelivered> {
         let (link, _lock) = self.take_keyboard(target).await?;
         self.check_prompt(target, look(&link.client, &link.pane).await?)?;
-        let spare = parcel.file.is_none().then(|| paste_file(&parcel.text)).transpose()?;
-        let file =
-            parcel.file.as_deref().or(spare.as_ref().map(tempfile::NamedTempFile::path)).unwrap_or(Path::new(""));
+        let typed = target.tool.typed(&parcel.text);
+        let file = parcel.file.as_deref().filter(|_| typed == parcel.text);
+        let spare = file.is_none().then(|| paste_file(&typed)).transpose()?;
+        let file = file.or(spare.as_ref().map(tempfile::NamedTempFile::path)).unwrap_or(Path::new(""));
         link.client.paste(&link.pane, file).await.map_err(|error| Undelivered {
             // The server refuses a paste whole; without its answer nobody knows.
             typed: !matches!(error.kind(), Kind::Gone | Kind::Busy | Kind::Invalid),
@@ -61,38 +87,42 @@ impl Hands {
         })?;
         drop(spare);
         self.progress(target, &parcel.prompt_id, Progress::Pasted(now())).await;
-        self.submit(target, link, &parcel.text).await.map_err(|error| Undelivered { typed: true, error })
+        self.submit(target, link, parcel).await.map_err(|error| Undelivered { typed: true, error })
     }
 
     /// Presses the submit key until the composer lets go of what was pasted. Only while that stands there: in a dialog
     /// that has opened meanwhile the same key would answer it.
-    async fn submit(&self, target: &Target, link: &Link, text: &str) -> Result<Progress> {
+    async fn submit(&self, target: &Target, link: &Link, parcel: &Parcel) -> Result<Progress> {
         let key = Key::parse(&target.tool.submit_key)?;
-        let stands = |shows: Option<Shows>| shows.is_some_and(Shows::is_draft);
         // Half a picture shows nothing, and proves nothing.
-        let let_go = |shows: Option<Shows>| shows.is_some_and(|shows| !shows.is_draft());
-        let mut last = self.until(target, link, PASTE_SHOWS, stands).await?;
-        tokio::time::sleep(target.tool.settle_for(text.len())).await;
+        let let_go = |seen: &Seen| seen.shows.is_some() && !seen.stands();
+        let mut last = self.until(target, link, PASTE_SHOWS, Seen::stands).await?;
+        tokio::time::sleep(target.tool.settle_for(parcel.text.len())).await;
         let at = now();
+        let submitted = |presses, seen: &Seen| Progress::Submitted { at, presses, shell: seen.shell };
         for presses in 1..=1 + RESCUES {
-            if target.tool.has_rules() && !stands(last) {
-                return Err(not_there(target, last));
+            if target.tool.has_rules() && !last.stands() {
+                return Err(not_there(target, last.shows));
             }
+            link.attend();
             link.client.submit(&link.pane, &key).await?;
             // The composer was empty under our lock: what stands in it is ours.
-            last = match self.until(target, link, SUBMIT_SHOWS, let_go).await {
+            let seen = match self.until(target, link, SUBMIT_SHOWS, let_go).await {
                 // It ended over the prompt: it has taken it.
-                Err(error) if error.kind() == Kind::Gone => None,
-                last => last?,
+                Err(error) if error.kind() == Kind::Gone => return Ok(submitted(presses, &last)),
+                seen => seen?,
             };
-            if !target.tool.has_rules() || !stands(last) {
-                return Ok(Progress::Submitted { at, presses });
+            if !target.tool.has_rules() || !seen.stands() {
+                return Ok(submitted(presses, &last));
             }
+            let reacted = seen.has_reacted(&last);
+            if reacted || presses > RESCUES {
+                self.progress(target, &parcel.prompt_id, submitted(presses, &last)).await;
+                return Err(still_there(target, reacted));
+            }
+            last = seen;
         }
-        Err(Error::new(
-            Kind::TimedOut,
-            format!("{} did not take the submit key: the prompt stands in its composer, unsent", target.name),
-        ))
+        Err(still_there(target, false))
     }
 
     /// Looks until the screen shows what is wanted, at most `limit`; gives what it showed last.
@@ -102,21 +132,23 @@ impl Hands {
         target: &Target,
         link: &Link,
         limit: Duration,
-        wanted: impl Fn(Option<Shows>) -> bool,
-    ) -> Result<Option<Shows>> {
+        wanted: impl Fn(&Seen) -> bool,
+    ) -> Result<Seen> {
         if !target.tool.has_rules() {
-            return Ok(None);
+            return Ok(Seen { shows: None, shell: false, above: None });
         }
         let deadline = tokio::time::Instant::now() + limit;
         loop {
-            let reading = reading(target, look(&link.client, &link.pane).await?);
+            let look = look(&link.client, &link.pane).await?;
+            let above = above_composer(target, &look);
+            let reading = reading(target, look);
             if let Some(why) = gone(&reading) {
                 let sentence = format!("{} went away while it was typed to: {why}", target.name);
                 return Err(Error::new(Kind::Gone, sentence));
             }
-            let shows = shows(&reading);
-            if wanted(shows) || tokio::time::Instant::now() >= deadline {
-                return Ok(shows);
+            let seen = Seen { shows: shows(&reading), shell: reading.has(Shows::Shell), above };
+            if wanted(&seen) || tokio::time::Instant::now() >= deadline {
+                return Ok(seen);
             }
             tokio::time::sleep(LOOK_GAP).await;
         }
@@ -147,7 +179,7 @@ impl Hands {
         let pressed_at = now();
         // Before the press: its effect may be seen before we are told that it was done.
         self.tell(Event::fact(Fact::Interrupted(target.record.id.clone()))).await;
-        let stopped = |shows: Option<Shows>| shows.is_some_and(Shows::is_idle);
+        let stopped = |seen: &Seen| seen.shows.is_some_and(Shows::is_idle);
         let (mut presses, mut ended) = (0, false);
         while !ended && presses < if target.tool.interrupts_twice { 2 } else { 1 } {
             link.client.keys(&link.pane, std::slice::from_ref(&key)).await?;
@@ -156,7 +188,7 @@ impl Hands {
             ended = match self.until(target, link, limit, stopped).await {
                 // Some end with their turn.
                 Err(error) if error.kind() == Kind::Gone => true,
-                last => stopped(last?) || !target.tool.has_rules(),
+                seen => stopped(&seen?) || !target.tool.has_rules(),
             };
         }
         let reason = (!ended).then(|| format!("{} was told to stop and still works; look at its screen", target.name));
@@ -175,8 +207,14 @@ impl Hands {
         let (choice, names) = target.tool.answer(&asked, pick)?;
         let keys = names.iter().map(|key| Key::parse(key)).collect::<Result<Vec<_>>>()?;
         let pressed_at = now();
-        link.client.keys(&link.pane, &keys).await?;
-        let gone = self.until_answered(target, link, &asked).await?;
+        for (at, key) in keys.iter().enumerate() {
+            // A number may be the whole answer; what comes next must not go elsewhere.
+            if at > 0 && self.until_answered(target, link, &asked, KEY_GAP).await? {
+                break;
+            }
+            link.client.keys(&link.pane, std::slice::from_ref(key)).await?;
+        }
+        let gone = self.until_answered(target, link, &asked, EFFECT_SHOWS).await?;
         let reason =
             (!gone).then(|| format!("{} still shows the question that was answered; look at its screen", target.name));
         let verb = match pick {
@@ -188,9 +226,9 @@ impl Hands {
         Ok(Pressed { question: Some(asked.text.join(" ")), choice: Some(choice), ..receipt })
     }
 
-    /// Looks until that question is not on the screen any more; whether it went.
-    async fn until_answered(&self, target: &Target, link: &Link, asked: &Question) -> Result<bool> {
-        let deadline = tokio::time::Instant::now() + EFFECT_SHOWS;
+    /// Looks until that question is not on the screen any more, at most `limit`; whether it went.
+    async fn until_answered(&self, target: &Target, link: &Link, asked: &Question, limit: Duration) -> Result<bool> {
+        let deadline = tokio::time::Instant::now() + limit;
         loop {
             let reading = reading(target, look(&link.client, &link.pane).await?);
             if !reading.question.is_some_and(|now| now.is_same(asked)) {
@@ -260,6 +298,26 @@ impl Hands {
 fn pressed(verb: String, keys: Vec<String>, presses: u32, pressed_at: Timestamp, reason: Option<String>) -> Pressed {
     let stage = if reason.is_none() { Stage::Confirmed } else { Stage::Unconfirmed };
     Pressed { verb, stage, question: None, choice: None, keys, presses, pressed_at, settled_at: now(), reason }
+}
+
+/// A prompt that stands in the composer, and is not submitted again.
+fn still_there(target: &Target, reacted: bool) -> Error {
+    let what = if reacted {
+        "took the submit key and left the prompt"
+    } else {
+        "did not take the submit key: the prompt stands"
+    };
+    let sentence =
+        format!("{} {what} in its composer, unsent; look at its screen, and clear it with keys", target.name);
+    Error::new(Kind::TimedOut, sentence)
+}
+
+/// The last row above the composer that is not blank.
+fn above_composer(target: &Target, look: &Look) -> Option<String> {
+    let (screen, pane) = (&look.screen, &look.pane);
+    let sight = Sight::new(&pane.title, &screen.text, &screen.ansi, pane.cursor, pane.cursor_shown);
+    let rows = screen.text.lines().take(target.tool.composer_row(&sight)?);
+    rows.filter(|row| !row.trim().is_empty()).last().map(str::to_owned)
 }
 
 /// Why the submit key is not pressed after a paste.

@@ -11,7 +11,7 @@ use crate::tracker::Report;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 /// The most events that wait for the loop; whoever has more waits.
@@ -22,6 +22,24 @@ pub(super) const MAX_EVENTS: usize = 4096;
 pub(super) struct Link {
     pub(super) client: Arc<Client>,
     pub(super) pane: PaneId,
+    attend: Arc<Notify>,
+}
+
+impl Link {
+    pub(super) fn new(client: Arc<Client>, pane: PaneId) -> Self {
+        Self { client, pane, attend: Arc::default() }
+    }
+
+    /// Asks whoever observes the pane to look at it as closely as one that has long been still: a short turn would end
+    /// between two looks at one that keeps changing.
+    pub(super) fn attend(&self) {
+        self.attend.notify_one();
+    }
+
+    /// Resolves when that has been asked.
+    pub(super) async fn attended(&self) {
+        self.attend.notified().await;
+    }
 }
 
 /// A connection that has just been made, with the events it sends.

@@ -133,7 +133,7 @@ impl Hands {
     async fn spawn(&self, new: &NewSession, record: &Record, root: PathBuf) -> Result<()> {
         let (sender, events) = tmux_events();
         let (client, created) = Client::create(&self.settings.socket, new, sender).await?;
-        let link = Link { client: Arc::new(client), pane: created.pane.clone() };
+        let link = Link::new(Arc::new(client), created.pane.clone());
         self.tell(Event::Created {
             agent: record.id.clone(),
             generation: record.generation.clone(),

@@ -78,7 +78,7 @@ async fn connect(watched: &Watched) -> crate::Result<Fresh> {
         Some(place) => place.pane.clone(),
         None => client.find_agent_pane(&watched.session).await?.pane,
     };
-    Ok(Fresh { link: Link { client, pane }, events })
+    Ok(Fresh { link: Link::new(client, pane), events })
 }
 
 /// How to look.
@@ -103,7 +103,8 @@ enum Heard {
 
 /// Looks whenever something moves, until the connection is over.
 async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
-    let (client, pane) = (fresh.link.client.clone(), fresh.link.pane.clone());
+    let link = fresh.link.clone();
+    let (client, pane) = (link.client.clone(), link.pane.clone());
     // Before the first look, so that nothing falls between. A connection that cannot be asked ends below.
     let _ = client.listen().await;
     let mut scrollback = Scrollback::default();
@@ -150,6 +151,10 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
         loop {
             tokio::select! {
                 () = &mut rest => break,
+                () = link.attended() => {
+                    pace = Pace::new(watched.crowd.clone());
+                    break;
+                }
                 event = fresh.events.recv() => match watched.hear(event, &pane, events).await {
                     Heard::Over => return,
                     Heard::Moved => moved = true,
@@ -172,6 +177,10 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
                     Heard::Moved => break,
                     Heard::Nothing => {}
                 },
+                () = link.attended() => {
+                    pace = Pace::new(watched.crowd.clone());
+                    break;
+                }
                 () = ended(root), if root.is_some() => break,
                 // The process has ended and tmux has not noticed yet; nothing announces that it has.
                 () = sleep(ENDING_RETRY), if ending => break,

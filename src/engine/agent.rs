@@ -55,7 +55,7 @@ impl Agent {
             Some(Elsewhere::Confirmed(_)) if self.tracker.has_submission() => self.tracker.proven(now),
             // Whoever looks right after it has been submitted may see the composer of before.
             Some(Elsewhere::Confirmed(at)) if self.has_not_seen_turn(at) && now < at + NO_TURN_LIMIT => {
-                self.tracker.accepted(now);
+                self.tracker.accepted(0, now);
                 self.tracker.submitted(at, now);
             }
             Some(Elsewhere::Over) => self.tracker.undelivered(now),

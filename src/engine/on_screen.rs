@@ -5,7 +5,7 @@ use crate::model::{Look, Reply, ReplySource, Turn};
 use crate::tool::{Sight, Tool};
 
 /// What a program puts before and around the rows of a prompt and an answer.
-const FRAME: &[char] = &['>', '❯', '›', '│', '┃', '▌', '█', '*', '•', '⏺', '●', '✦', ' ', '\u{a0}'];
+const FRAME: &[char] = &['>', '❯', '›', '│', '┃', '▌', '█', '▀', '▄', '*', '•', '⏺', '●', '✦', '✨', ' ', '\u{a0}'];
 
 /// What programs put before the first row of an answer.
 const MARKS: &[char] = &['•', '⏺', '●', '✦'];
@@ -17,12 +17,12 @@ pub(super) fn reply(tool: &Tool, look: &Look, scrollback: &str, turn: &Turn) -> 
     let sight = Sight::new(&look.pane.title, &screen.text, &screen.ansi, look.pane.cursor, look.pane.cursor_shown);
     let composer = tool.composer_row(&sight)?;
     let rows: Vec<&str> = scrollback.lines().chain(screen.text.lines().take(composer)).collect();
-    let text = after_echo(&rows, &turn.prompt)?;
+    let text = after_echo(&rows, &turn.prompt, tool.closes())?;
     Some(Reply { text: text.into(), source: ReplySource::Screen })
 }
 
-fn after_echo(rows: &[&str], prompt: &str) -> Option<String> {
-    let asked: String = prompt.chars().filter(|c| !c.is_whitespace()).collect();
+fn after_echo(rows: &[&str], prompt: &str, closes: impl Fn(&str) -> bool) -> Option<String> {
+    let asked = bare(prompt);
     if asked.is_empty() {
         return None;
     }
@@ -30,7 +30,7 @@ fn after_echo(rows: &[&str], prompt: &str) -> Option<String> {
     let blank = |row: &&&str| row.trim_matches(FRAME).is_empty();
     let answer = &rows[first..];
     let from = answer.iter().take_while(blank).count();
-    let until = answer.len() - answer.iter().rev().take_while(blank).count();
+    let until = answer.len() - answer.iter().rev().take_while(|row| blank(row) || closes(row)).count();
     if from >= until {
         return None;
     }
@@ -54,7 +54,7 @@ fn after_echo(rows: &[&str], prompt: &str) -> Option<String> {
 fn end_of_echo(rows: &[&str], asked: &str) -> Option<usize> {
     let mut rest = asked;
     for (number, row) in rows.iter().enumerate() {
-        let row: String = row.trim_matches(FRAME).chars().filter(|c| !c.is_whitespace()).collect();
+        let row = bare(row);
         if row.is_empty() && number > 0 {
             continue;
         }
@@ -64,6 +64,11 @@ fn end_of_echo(rows: &[&str], asked: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// What is left without blanks and frames, which stand for themselves in some prompts.
+fn bare(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace() && !FRAME.contains(c)).collect()
 }
 
 /// Bytes of blanks before the first character that shows.
@@ -77,7 +82,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn answer(screen: &str, prompt: &str) -> Option<String> {
-        after_echo(&screen.lines().collect::<Vec<_>>(), prompt)
+        after_echo(&screen.lines().collect::<Vec<_>>(), prompt, |row| row.starts_with("  Worked for "))
     }
 
     #[test]
@@ -85,6 +90,12 @@ mod tests {
         let screen = "❯ old\n\n  nothing\n\n❯ count\n  the files\n\n  There are 3:\n    a b c\n\n";
         assert_eq!(answer(screen, "count\nthe files").as_deref(), Some("There are 3:\n  a b c"));
         assert_eq!(answer("│ > hi │\n\n⏺ Hello\n", "hi").as_deref(), Some("Hello"));
+        assert_eq!(answer("› hi\n\n• Hello\n\n  Worked for 3s\n\n", "hi").as_deref(), Some("Hello"), "closed");
+        assert_eq!(
+            answer(" ✨ > quoted\n\n ● Hello\n", "> quoted").as_deref(),
+            Some("Hello"),
+            "a mark of the prompt's own"
+        );
         assert_eq!(answer("❯ a long pro\n  mpt\n  ok\n", "a long prompt").as_deref(), Some("ok"), "wrapped");
     }
 

@@ -43,6 +43,8 @@ pub enum Progress {
         at: Timestamp,
         /// How often it was pressed.
         presses: u32,
+        /// Whether the composer was about to run it as a command of the shell.
+        shell: bool,
     },
     /// It came to nothing.
     Failed {
@@ -52,6 +54,9 @@ pub enum Progress {
         typed: bool,
     },
 }
+
+/// Why a command of the shell is not confirmed.
+const SHELL: &str = "the program took it for a command of the shell, which begins no turn";
 
 /// What is to be written down, and who did it.
 type Notes = Vec<(Actor, EventKind)>;
@@ -65,6 +70,8 @@ pub(super) struct TurnLog {
     delivery: Option<Delivery>,
     /// The last prompt that nothing has proven yet.
     unproven: Option<Delivery>,
+    /// The last turn that was no more than a command of the shell.
+    shell: Option<u64>,
     /// The last prompts that have a receipt.
     settled: VecDeque<Box<str>>,
     was: TurnNow,
@@ -75,6 +82,8 @@ pub(super) struct TurnLog {
 struct Delivery {
     receipt: Receipt,
     actor: Actor,
+    /// It is a command of the shell: the work that is seen is no turn of the model.
+    shell: bool,
 }
 
 impl TurnLog {
@@ -122,11 +131,9 @@ impl TurnLog {
     pub(super) fn accepted(&mut self, prompt: Accepted, now: Timestamp) -> Notes {
         // Nobody accepts a prompt before the last one is over; should it be so, its fate is told as far as it is known.
         let began = self.open().is_some_and(|turn| turn.started_at.is_some());
-        let mut notes = match (began, self.delivery.is_some()) {
-            (_, false) => Vec::new(),
-            (true, true) => self.settle(Stage::Confirmed, Some("screen"), None, now),
-            (false, true) => self.settle(Stage::Unconfirmed, None, Some("another prompt came".to_owned()), now),
-        };
+        let reason = "the next prompt was accepted before its fate was known".to_owned();
+        let mut notes =
+            if began { self.settle_begun(now) } else { self.settle(Stage::Unconfirmed, None, Some(reason), now) };
         notes.extend(self.end(TurnOutcome::Lost, None, now));
         let turn = self.last_number() + 1;
         self.unproven = None;
@@ -144,6 +151,7 @@ impl TurnLog {
         self.delivery = Some(Delivery {
             receipt: receipt(&prompt.prompt_id, turn, &prompt.text, now),
             actor: prompt.actor.clone(),
+            shell: false,
         });
         notes.push((prompt.actor, EventKind::Prompt { prompt_id: prompt.prompt_id, turn, text: prompt.text }));
         notes
@@ -156,12 +164,13 @@ impl TurnLog {
         };
         match progress {
             Progress::Pasted(at) => delivery.receipt.pasted_at = Some(at),
-            Progress::Submitted { at, presses } => {
+            Progress::Submitted { at, presses, shell } => {
                 (delivery.receipt.submitted_at, delivery.receipt.presses) = (Some(at), presses);
+                delivery.shell = shell;
                 let number = delivery.receipt.turn;
                 // Its turn may have been seen before we were told of the key.
                 if self.turns.iter().rev().any(|turn| turn.number == number && turn.started_at.is_some()) {
-                    return self.settle(Stage::Confirmed, Some("screen"), None, now);
+                    return self.settle_begun(now);
                 }
             }
             Progress::Failed { reason, typed } => {
@@ -198,7 +207,8 @@ impl TurnLog {
         }
         if (was.active.is_some() || unseen) && is.active.is_none() {
             let outcome = if ended { is.last.result.into() } else { TurnOutcome::Lost };
-            let reply = self.open().and_then(|turn| reply(turn));
+            // What an interrupted or failed turn shows is no answer.
+            let reply = self.open().filter(|_| outcome == TurnOutcome::Success).and_then(|turn| reply(turn));
             notes.extend(self.end(outcome, reply, now));
         }
         if was.submitted && !is.submitted && is.active.is_none() && !ended {
@@ -261,7 +271,7 @@ impl TurnLog {
         let turn = self.turns.iter().rev().find(|turn| turn.prompt_id.as_deref() == Some(prompt_id));
         let (turn, accepted_at) = turn.map_or((0, now), |turn| (turn.number, turn.accepted_at));
         let receipt = Receipt { accepted_at, ..receipt(prompt_id, turn, text, now) };
-        let before = self.delivery.replace(Delivery { receipt, actor: Actor::Observed });
+        let before = self.delivery.replace(Delivery { receipt, actor: Actor::Observed, shell: false });
         let reason = "troop ended while it was being delivered; it is not typed again".to_owned();
         let notes = self.settle(Stage::Unconfirmed, None, Some(reason), now);
         self.delivery = before;
@@ -345,7 +355,7 @@ impl TurnLog {
             (turn.ended_at, turn.outcome, turn.reply) = (None, None, None);
         });
         if self.delivery.as_ref().is_some_and(|delivery| delivery.receipt.submitted_at.is_some()) {
-            notes.extend(self.settle(Stage::Confirmed, Some("screen"), None, now));
+            notes.extend(self.settle_begun(now));
         }
         notes.push((Actor::Observed, EventKind::TurnBegan { turn, source }));
         notes
@@ -367,11 +377,25 @@ impl TurnLog {
     /// Ends the open turn, if there is one.
     fn end(&mut self, outcome: TurnOutcome, reply: Option<Reply>, now: Timestamp) -> Notes {
         let Some(turn) = self.open().map(|turn| turn.number) else { return Vec::new() };
+        let shell = self.shell == Some(turn) && outcome == TurnOutcome::Success;
+        let outcome = if shell { TurnOutcome::Unconfirmed } else { outcome };
         self.change(turn, now, |turn| (turn.ended_at, turn.outcome) = (Some(now), Some(outcome)));
         // What an interrupted or failed turn has said is no answer.
         let reply = reply.filter(|_| outcome == TurnOutcome::Success).map(cut);
         let ended = self.turns.back().cloned();
         ended.map(|turn| self.answer(&turn, reply)).into_iter().collect()
+    }
+
+    /// Writes the receipt of the prompt whose work was seen to begin.
+    fn settle_begun(&mut self, now: Timestamp) -> Notes {
+        let Some(turn) = self.delivery.as_ref().filter(|delivery| delivery.shell).map(|delivery| delivery.receipt.turn)
+        else {
+            return self.settle(Stage::Confirmed, Some("screen"), None, now);
+        };
+        self.shell = Some(turn);
+        let notes = self.settle(Stage::Unconfirmed, None, Some(SHELL.to_owned()), now);
+        self.unproven = None;
+        notes
     }
 
     /// Writes the receipt of the prompt that is on its way.

@@ -220,8 +220,9 @@ impl World {
             Fact::Accepted(id, prompt) => {
                 return self.noting(&id, now, |agent| {
                     (agent.prompt, agent.asked_at) = (prompt.text.as_str().into(), Some(now));
+                    let bytes = prompt.text.len();
                     let notes = agent.turns.accepted(prompt, now);
-                    agent.tracker.accepted(now);
+                    agent.tracker.accepted(bytes, now);
                     agent.consult_transcript(now);
                     notes
                 });

@@ -108,7 +108,7 @@ fn play(tool: &Tool, snapshots: &[Snapshot], inputs: &[Input], runtime: &[Runtim
             tracker.tick_until(at);
             match (input.source.as_str(), input.sequence.as_str()) {
                 ("managed_send_keys", keys) if keys.ends_with("<[Enter]>") => {
-                    tracker.accepted(at);
+                    tracker.accepted(1, at);
                     tracker.submitted(at, at);
                 }
                 (_, "<[Escape]>") => tracker.interrupted(at),

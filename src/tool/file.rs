@@ -37,6 +37,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) answer: Option<Answer>,
     #[serde(default)]
+    pub(super) reply: Reply,
+    #[serde(default)]
     pub(super) regions: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) rule: Vec<Rule>,
@@ -70,6 +72,15 @@ pub(super) struct Submit {
     pub(super) settle_ms: u64,
     #[serde(default)]
     pub(super) settle_ms_per_kib: u64,
+    #[serde(default)]
+    pub(super) blank_after: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reply {
+    #[serde(default)]
+    pub(super) close: Option<String>,
 }
 
 #[derive(Deserialize)]

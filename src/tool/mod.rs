@@ -31,6 +31,7 @@ pub use version::version;
 use crate::error::{Error, Kind, Result};
 use file::File;
 use rule::Condition;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +73,11 @@ pub struct Tool {
     pub submit_key: String,
     settle: Duration,
     settle_per_kib: Duration,
+    /// A prompt that ends in this is typed with a blank behind it, because the program would take the submit key for a line
+    /// break. It cuts blanks off the end.
+    blank_after: Option<String>,
+    /// The row with which it closes a turn on the screen: no part of the answer.
+    close: Option<String>,
     /// The key that interrupts a turn.
     pub interrupt_key: String,
     /// Arguments that continue the last session.
@@ -148,6 +154,10 @@ impl Tool {
             let line = header.map_or(1, |(line, _)| line + 1);
             transcript.check().map_err(|why| wrong(format!("is wrong at line {line}: it {why}")))?;
         }
+        if let Some(error) = file.reply.close.as_deref().and_then(|close| rule::compile(close).err()) {
+            let last = error.to_string().lines().last().unwrap_or_default().to_owned();
+            return Err(wrong(format!("has a wrong pattern in [reply]: {last}")));
+        }
         let used = file.rule.iter().flat_map(Rule::conditions).filter_map(|condition| condition.region.name());
         let question = question::Reader::new(file.question).map_err(&wrong)?;
         if let Some(name) = used.chain(question.region_name()).find(|name| !file.regions.contains_key(*name)) {
@@ -168,6 +178,8 @@ impl Tool {
             submit_key: file.submit.key,
             settle: Duration::from_millis(file.submit.settle_ms),
             settle_per_kib: Duration::from_millis(file.submit.settle_ms_per_kib),
+            blank_after: file.submit.blank_after,
+            close: file.reply.close,
             interrupt_key: file.interrupt.key,
             resume_last: file.resume.last,
             resume_exact: file.resume.exact,
@@ -227,6 +239,20 @@ impl Tool {
         (self.settle + self.settle_per_kib.saturating_mul(kib)).min(MAX_SETTLE)
     }
 
+    /// What is pasted for a prompt.
+    pub fn typed<'a>(&self, prompt: &'a str) -> Cow<'a, str> {
+        match &self.blank_after {
+            Some(end) if prompt.ends_with(end.as_str()) => Cow::Owned(format!("{prompt} ")),
+            _ => Cow::Borrowed(prompt),
+        }
+    }
+
+    /// Whether the program closes a turn with that row.
+    pub fn closes(&self) -> impl Fn(&str) -> bool {
+        let close = self.close.as_deref().and_then(|close| rule::compile(close).ok());
+        move |row| close.as_ref().is_some_and(|close| close.is_match(row))
+    }
+
     /// Whether a process with this `comm` and command line is this program.
     pub fn owns(&self, comm: &str, argv: &[String]) -> bool {
         let base = |argument: &String| argument.rsplit('/').next().unwrap_or_default().to_owned();
@@ -284,6 +310,14 @@ mod tests {
         let text = text.replace("[[rule]]", "[regions]\nbox = '('\n[[rule]]").replace("match='('", "match='x'");
         let (_, errors) = Tools::with_overrides(&[("x.toml".to_owned(), text)]);
         assert!(errors[0].sentence().contains("x.toml is wrong at line 11: region \"box\" has"), "{}", errors[0]);
+    }
+
+    #[test]
+    fn a_blank_is_typed_where_the_submit_key_would_be_taken_for_a_line_break() {
+        let (tools, _) = Tools::with_overrides(&[]);
+        assert_eq!(tools.get("gemini").unwrap().typed("C:\\"), "C:\\ ");
+        assert_eq!(tools.get("gemini").unwrap().typed("C:\\x"), "C:\\x");
+        assert_eq!(tools.get("codex").unwrap().typed("C:\\"), "C:\\");
     }
 
     #[test]

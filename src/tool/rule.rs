@@ -43,6 +43,8 @@ pub enum Shows {
     Failed,
     /// A prompt waits inside the program.
     Queued,
+    /// What stands in the composer would be run as a command of the shell, which begins no turn.
+    Shell,
     /// The program says that its context is damaged.
     Degraded,
 }
@@ -50,7 +52,7 @@ pub enum Shows {
 impl Shows {
     /// Whether it is the state of now: exactly one of these holds. The others are marks beside it.
     pub fn is_posture(self) -> bool {
-        !matches!(self, Self::Interrupted | Self::Failed | Self::Queued | Self::Degraded)
+        !matches!(self, Self::Interrupted | Self::Failed | Self::Queued | Self::Shell | Self::Degraded)
     }
 
     /// Whether a person has to answer.
@@ -85,6 +87,7 @@ impl Shows {
             Self::Interrupted => "interrupted",
             Self::Failed => "failed",
             Self::Queued => "queued",
+            Self::Shell => "shell",
             Self::Degraded => "degraded",
         }
     }

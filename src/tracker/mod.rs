@@ -48,6 +48,11 @@ pub const STARTING_LIMIT: SignedDuration = SignedDuration::from_secs(30);
 /// How long after the submit key a turn may take to show before nothing is waited for any
 /// more. Programs show a turn within 0.4 s (`agent-clis`, sources of state).
 pub const NO_TURN_LIMIT: SignedDuration = SignedDuration::from_secs(2);
+/// How long that may take while the program shows nothing of the prompt either: some load on when they get their first one.
+pub const NO_SIGN_LIMIT: SignedDuration = SignedDuration::from_secs(15);
+/// What is longer than this is no command of the program, and it may think for seconds before it shows a turn (gemini-cli, 20 KB
+/// in one line).
+pub const LONG_PROMPT: usize = 1 << 10;
 /// How long a prompt that another process delivers is waited for. It waits at most 10 s for the agent's lock.
 pub const ELSEWHERE_LIMIT: SignedDuration = SignedDuration::from_secs(20);
 /// How long ready waits for the answer to be written into the program's transcript. They are written before the
@@ -210,15 +215,15 @@ impl Tracker {
         self.tick(now);
     }
 
-    /// A prompt was accepted: the state from before no longer counts as ready.
-    pub fn accepted(&mut self, now: Timestamp) {
-        self.submission = Some(Submission::default());
+    /// A prompt of that many bytes was accepted: the state from before no longer counts as ready.
+    pub fn accepted(&mut self, bytes: usize, now: Timestamp) {
+        self.submission = Some(Submission { before: self.tail(), long: bytes > LONG_PROMPT, ..Submission::default() });
         self.tick(now);
     }
 
     /// Another process has accepted a prompt, and delivers it.
     pub fn accepted_elsewhere(&mut self, now: Timestamp) {
-        self.submission = Some(Submission { submitted_at: Some(now), elsewhere: true });
+        self.submission = Some(Submission { submitted_at: Some(now), elsewhere: true, long: false, before: None });
         self.tick(now);
     }
 
@@ -324,7 +329,7 @@ impl Tracker {
             self.moved_at.filter(|_| moving).map(|at| at + MOVING_FOR),
             self.report_deadline(),
             (self.status == Status::Starting).then_some(self.launched_at + STARTING_LIMIT),
-            self.submission.and_then(Submission::deadline),
+            self.submission_deadline(),
             (!self.reading.has_rules).then_some(self.screen_changed_at + QUIET_IS_READY),
             Some(self.public_since + STABLE_AFTER),
         ]

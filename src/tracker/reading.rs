@@ -5,6 +5,9 @@ use crate::tool::{Found, Shows, Sight, Tool};
 use semver::Version;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+/// How many rows above the composer tell whether the program has shown something there: a message, and a hint below it.
+const TAIL_ROWS: usize = 4;
+
 /// Whether there is a program to have a state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Liveness {
@@ -59,6 +62,8 @@ pub struct Probe {
     pub length: usize,
     /// A hash of the rows above the composer: what a person's typing does not change.
     pub body: u64,
+    /// A hash of the last of them, which a composer of another height does not change either.
+    pub tail: u64,
     /// Columns and rows.
     pub size: (u16, u16),
 }
@@ -130,17 +135,20 @@ fn read_look(tool: &Tool, version: Option<&Version>, look: &Look) -> Reading {
             title: look.pane.title.clone(),
             hash: sha1_hex(look.screen.text.as_bytes()),
             length: look.screen.text.chars().count(),
-            body: body(&look.screen.text, composer),
+            body: body(&look.screen.text, composer, usize::MAX),
+            tail: body(&look.screen.text, composer, TAIL_ROWS),
             size: look.pane.size,
         })),
         found,
     }
 }
 
-/// A hash of the rows above the composer. Blank rows do not count: a composer that grows moves them about.
-fn body(text: &str, composer: Option<usize>) -> u64 {
+/// A hash of the last `count` rows above the composer. Blank rows do not count: a composer that grows moves them about.
+fn body(text: &str, composer: Option<usize>, count: usize) -> u64 {
+    let rows = text.lines().take(composer.unwrap_or(usize::MAX)).filter(|row| !row.trim().is_empty());
+    let rows: Vec<&str> = rows.collect();
     let mut hasher = DefaultHasher::new();
-    for row in text.lines().take(composer.unwrap_or(usize::MAX)).filter(|row| !row.trim().is_empty()) {
+    for row in &rows[rows.len().saturating_sub(count)..] {
         row.hash(&mut hasher);
     }
     hasher.finish()

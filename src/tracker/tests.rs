@@ -126,7 +126,7 @@ impl Rig {
                     self.screen = look.screen.clone();
                 }
             }
-            Step::Accepted => self.tracker.accepted(now),
+            Step::Accepted => self.tracker.accepted(1, now),
             Step::Submitted => self.tracker.submitted(now, now),
             Step::Undelivered => self.tracker.undelivered(now),
             Step::Interrupted => self.tracker.interrupted(now),
@@ -206,10 +206,39 @@ fn a_prompt_without_a_turn_is_ready_again_after_a_while() {
         (250, Wait, Status::Ready),
         (1000, Accepted, Status::Pending),
         (1020, Submitted, Status::Pending),
-        (1100, look(">"), Status::Pending),
+        (1100, look("help\n>"), Status::Pending),
         (3019, Wait, Status::Pending),
         (3020, Wait, Status::Ready),
     ]);
+}
+
+#[test]
+fn a_program_that_shows_nothing_of_a_prompt_is_given_longer() {
+    check(&[
+        (0, look(">"), Status::Starting),
+        (250, Wait, Status::Ready),
+        (1000, Accepted, Status::Pending),
+        (1020, Submitted, Status::Pending),
+        (1100, look(">"), Status::Pending),
+        (16_019, Wait, Status::Pending),
+        (16_020, Wait, Status::Ready),
+    ]);
+}
+
+#[test]
+fn a_long_prompt_is_thought_about_for_longer() {
+    for (bytes, gives_up) in [(LONG_PROMPT, 3020), (LONG_PROMPT + 1, 16_020)] {
+        let mut rig = Rig::new(TOOL);
+        rig.step(&look(">"), at(0));
+        rig.step(&Wait, at(250));
+        rig.tracker.accepted(bytes, at(1000));
+        rig.step(&Submitted, at(1020));
+        rig.step(&look("[pasted]\n>"), at(1100));
+        for (ms, status) in [(gives_up - 1, Status::Pending), (gives_up, Status::Ready)] {
+            rig.step(&Wait, at(ms));
+            assert_eq!(rig.tracker.status(), status, "{bytes} bytes at {ms} ms");
+        }
+    }
 }
 
 #[test]

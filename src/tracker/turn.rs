@@ -1,6 +1,6 @@
 //! Turns: how one begins, and how it ended.
 
-use super::{ELSEWHERE_LIMIT, Liveness, NO_TURN_LIMIT, RETRACT_WITHIN, Tracker};
+use super::{ELSEWHERE_LIMIT, Liveness, NO_SIGN_LIMIT, NO_TURN_LIMIT, RETRACT_WITHIN, Tracker};
 use crate::model::live::{LastTurn, Status, TurnResult, TurnSource};
 use crate::tool::Shows;
 use jiff::Timestamp;
@@ -11,14 +11,10 @@ pub(super) struct Submission {
     pub(super) submitted_at: Option<Timestamp>,
     /// Another process delivers it, and may tell us nothing of it any more.
     pub(super) elsewhere: bool,
-}
-
-impl Submission {
-    /// When it is no longer waited for.
-    pub(super) fn deadline(self) -> Option<Timestamp> {
-        let limit = if self.elsewhere { ELSEWHERE_LIMIT } else { NO_TURN_LIMIT };
-        self.submitted_at.map(|at| at + limit)
-    }
+    /// It is too long for a command.
+    pub(super) long: bool,
+    /// The rows right above the composer when it was accepted.
+    pub(super) before: Option<u64>,
 }
 
 /// What a tracker says of turns at one moment: two of these tell what has happened between them.
@@ -33,10 +29,27 @@ pub struct TurnNow {
 }
 
 impl Tracker {
+    /// When the turn of a submission is no longer waited for.
+    pub(super) fn submission_deadline(&self) -> Option<Timestamp> {
+        let submission = self.submission?;
+        let at = submission.submitted_at?;
+        let shows_something = !submission.long && submission.before != self.tail();
+        Some(match (submission.elsewhere, shows_something) {
+            (true, _) => at + ELSEWHERE_LIMIT,
+            (false, true) => at + NO_TURN_LIMIT,
+            (false, false) => at + NO_SIGN_LIMIT,
+        })
+    }
+
+    /// The rows right above the composer.
+    pub(super) fn tail(&self) -> Option<u64> {
+        self.reading.probe.as_ref().map(|probe| probe.tail)
+    }
+
     /// Ends a submission once its turn shows, once it would have, or with the program.
     pub(super) fn settle_submission(&mut self, now: Timestamp) {
         let Some(submission) = self.submission else { return };
-        let late = submission.deadline().is_some_and(|at| now >= at);
+        let late = self.submission_deadline().is_some_and(|at| now >= at);
         let (proven, over) = match self.reading.liveness {
             Liveness::Alive => (submission.submitted_at.is_some_and(|at| self.shows_turn_since(at)), late),
             Liveness::Behind(_) | Liveness::Failed(_) | Liveness::Unseen => (false, late),

@@ -122,10 +122,32 @@ fn every_prompt_arrives_once_or_its_receipt_says_so() {
         let Tally { accepted, confirmed, unconfirmed, refused, arrived } = tally;
         report += &format!("{mood:<26}{accepted:>9}{confirmed:>11}{unconfirmed:>13}{refused:>9}{arrived:>9}\n");
     }
+    for ((mood, reason), times) in reasons(&world, &agents) {
+        report += &format!("{times:>6} {mood}: {reason}\n");
+    }
     let (agents, seconds) = (agents.len(), took.as_secs_f64());
     report += &format!("{wanted} prompts from {WRITERS} writers to {agents} agents in {seconds:.1} s\n");
     // On the real standard output, which the test harness does not hold back.
     std::io::stdout().write_all(report.as_bytes()).unwrap();
+}
+
+/// Why prompts were refused or stayed unconfirmed, and how often.
+fn reasons<'m>(world: &World, agents: &[(String, &'m str)]) -> BTreeMap<(&'m str, String), usize> {
+    let mut reasons = BTreeMap::new();
+    for (name, mood) in agents {
+        for receipt in journal(world, name).into_iter().filter(|event| event["event"] == "receipt") {
+            if let Some(reason) = receipt["reason"].as_str() {
+                *reasons.entry((*mood, reason.replace(name, "NAME"))).or_default() += 1;
+            }
+        }
+    }
+    reasons
+}
+
+/// What the mount shows begins anew when it is full; the journal has all of it.
+fn journal(world: &World, name: &str) -> Vec<Value> {
+    let journal = world.at(format!("agents/{name}/session/troop/history.jsonl"));
+    fs::read_to_string(journal).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// What `fs::write` does, and whether closing it was refused, which it does not tell.
@@ -162,10 +184,7 @@ fn clear_drafts(world: &World, agents: &[(String, &str)], over: &AtomicBool) {
 }
 
 fn check(world: &World, name: &str, accepted: &BTreeMap<String, String>, tally: &mut Tally) {
-    // What the mount shows begins anew when it is full; the journal has all of it.
-    let journal = world.at(format!("agents/{name}/session/troop/history.jsonl"));
-    let history: Vec<Value> =
-        fs::read_to_string(journal).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let history = journal(world, name);
     let of = |kind: &'static str| history.iter().filter(move |event| event["event"] == kind);
     let text_of: BTreeMap<&str, &str> =
         of("prompt").map(|event| (event["prompt_id"].as_str().unwrap(), event["text"].as_str().unwrap())).collect();

@@ -1,6 +1,10 @@
 //! What the tests with programs that nobody here wrote share: where those
 //! programs are, a private world to run them in, and waiting with a limit.
 
+pub(crate) mod drive;
+pub(crate) mod model;
+pub(crate) mod prompts;
+
 use crate::support::mount::Mount;
 use crate::support::sandbox::{Sandbox, troop_bin};
 use crate::support::skip::skip;
@@ -79,6 +83,13 @@ impl World {
         self.sandbox.set(key, value);
     }
 
+    /// Whatever programs would call besides the mock ends at a port where nobody listens.
+    pub(crate) fn stay_offline(&mut self) {
+        self.set("HTTP_PROXY", "http://127.0.0.1:9");
+        self.set("HTTPS_PROXY", "http://127.0.0.1:9");
+        self.set("NO_PROXY", "127.0.0.1,localhost");
+    }
+
     /// A path in this world.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.sandbox.path().join(name)
@@ -118,9 +129,9 @@ impl World {
         self.run(troop_bin().to_str().unwrap(), arguments)
     }
 
-    /// Mounts, and waits until the mount answers.
+    /// Mounts, so that questions may be answered, and waits until the mount answers.
     pub(crate) fn mount(&mut self) {
-        self.mount = Some(self.sandbox.mount());
+        self.mount = Some(self.sandbox.mount_with(&["--allow-approvals"]));
     }
 
     /// Waits until a file of the mount, trimmed, is `value`.
@@ -152,7 +163,7 @@ impl World {
     }
 
     /// Everything that explains the agent of `name`, for a failing test.
-    fn show(&self, name: &str) -> String {
+    pub(crate) fn show(&self, name: &str) -> String {
         let agent = name.rsplit_once('/').map_or(name, |(agent, _)| agent);
         let files = ["status", "error", "state.json", "screen", "history"];
         let parts = files.map(|file| format!("== {file}\n{}\n", self.read(&format!("{agent}/{file}"))));

@@ -17,6 +17,7 @@ mod records;
 mod refusal;
 mod sources;
 mod state;
+mod submit;
 mod transcript;
 mod tree;
 mod turns;

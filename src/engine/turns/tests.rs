@@ -41,7 +41,7 @@ impl Rig {
 
     fn submit(&mut self, id: &str, ms: i64) {
         self.progress(id, Progress::Pasted(at(ms)), ms);
-        self.progress(id, Progress::Submitted { at: at(ms), presses: 1 }, ms);
+        self.progress(id, Progress::Submitted { at: at(ms), presses: 1, shell: false }, ms);
     }
 
     fn begin(&mut self, source: TurnSource, ms: i64) {
@@ -229,4 +229,43 @@ proptest! {
         };
         prop_assert_eq!(seen(&again), seen(&rig.log));
     }
+}
+
+#[test]
+fn a_command_of_the_shell_is_no_turn_of_the_model() {
+    let mut rig = Rig::default();
+    rig.accept("p", 0);
+    rig.progress("p", Progress::Pasted(at(10)), 10);
+    rig.progress("p", Progress::Submitted { at: at(20), presses: 1, shell: true }, 20);
+    rig.begin(TurnSource::ExplicitInput, 60);
+    rig.end(TurnResult::Success, 500);
+    assert_eq!(rig.receipts(), [("p", Stage::Unconfirmed)]);
+    assert_eq!(rig.outcomes(), [(1, Some(TurnOutcome::Unconfirmed))]);
+    assert_eq!(rig.log.shown()[0].reply, None, "what the shell printed is no answer");
+    // The next turn is confirmed as ever.
+    rig.accept("q", 2000);
+    rig.submit("q", 2010);
+    rig.begin(TurnSource::ExplicitInput, 2050);
+    rig.end(TurnResult::Success, 2500);
+    assert_eq!(rig.receipts(), [("p", Stage::Unconfirmed), ("q", Stage::Confirmed)]);
+    assert_eq!(rig.outcomes()[1], (2, Some(TurnOutcome::Success)));
+}
+
+#[test]
+fn a_turn_that_began_and_ended_at_once_has_ended_once() {
+    let mut rig = Rig::default();
+    rig.accept("p", 0);
+    rig.submit("p", 20);
+    rig.now = TurnNow { submitted: false, ..rig.now };
+    let reply = Reply { text: "ok".into(), source: ReplySource::Screen };
+    let notes = rig.log.answered_unseen(rig.now, reply, at(2000));
+    rig.note(notes, 2000);
+    // Our own journal is read like anybody's.
+    for (_, kind) in rig.notes.clone() {
+        let (agent, agent_id) = ("a".into(), "i".into());
+        rig.log.apply(&Event { seq: 1, at: at(2000), agent, agent_id, actor: me(), kind });
+    }
+    rig.follow(Status::Ready, 2010);
+    assert_eq!(rig.outcomes(), [(1, Some(TurnOutcome::Success))]);
+    assert_eq!(rig.notes.iter().filter(|(_, kind)| matches!(kind, EventKind::TurnEnded { .. })).count(), 1);
 }

@@ -187,7 +187,7 @@ fn an_end_that_was_none_is_retracted() {
     let mut play = Play::new("2.1");
     play.look(0, "idle", "> ", Status::Starting);
     play.wait(250, Status::Ready);
-    play.rig.tracker.accepted(at(300));
+    play.rig.tracker.accepted(1, at(300));
     play.rig.tracker.submitted(at(310), at(310));
     play.look(400, "busy", "> ", Status::Active);
     play.look(1000, "idle", "> ", Status::Active);

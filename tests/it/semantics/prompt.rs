@@ -68,7 +68,8 @@ fn an_ordinary_user_prompts() {
 }
 
 /// A prompt arrives byte for byte, line breaks, tabs and blanks included, and as one submission. Only its
-/// ends of lines are tidied: one newline at the end is dropped, and CR LF becomes LF.
+/// ends of lines are tidied: one newline at the end is dropped, and CR LF becomes LF. Where a backslash at the end would
+/// make a line break of the submit key, a blank is typed behind it.
 #[test]
 fn what_arrives_is_what_was_written() {
     let world = World::with("a");

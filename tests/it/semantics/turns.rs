@@ -112,6 +112,7 @@ fn the_last_answer() {
 /// `unconfirmed` (it was typed, and nothing proves that a turn began) or `refused` (nothing was typed), with
 /// the reason, its length and SHA-256, and when it was accepted, pasted and submitted. An unconfirmed prompt is
 /// never typed again; if it turns out to have arrived, a second receipt says so. History has the same receipts.
+/// A command that the program gives to a shell begins no turn; one that it leaves in its composer stays there, for `keys`.
 #[test]
 fn receipts() {
     let world = World::with("a");
