@@ -390,15 +390,16 @@ impl Tracker {
         let alone = self.tool.untuned
             || (self.tool.titles_ready && !self.reading.title_agrees() && !self.report_agrees(self.ticked_at));
         let settle = if alone { self.tool.ready_settle.max(LONE_SETTLE) } else { self.tool.ready_settle };
-        // What stood in the composer before the turn was proven is what was sent; a look is on its way.
-        if let Some(proven) = self.proven_at.filter(|proven| held.shows.is_draft() && held.last < *proven) {
-            return proven + ANSWER_LIMIT;
-        }
         // A composer from before the turn does not end it; its answer does.
         let settled = match self.proven_at.filter(|_| self.owes_answer()) {
             Some(proven) => held.since.max(proven) + settle + ANSWER_LIMIT,
             None if self.owes_answer() => held.since + settle + ANSWER_LIMIT,
             None => held.since + settle,
+        };
+        // What stands in the composer is what was sent, until a look from after it comes: that is on its way.
+        let settled = match self.proven_at.filter(|_| held.shows.is_draft()) {
+            Some(proven) => settled.max(proven + ANSWER_LIMIT),
+            None => settled,
         };
         if self.coming_up { settled.max(self.screen_changed_at + self.tool.start_settle) } else { settled }
     }
