@@ -89,6 +89,8 @@ pub struct Tracker {
     turn: Option<TurnSource>,
     /// When the last accepted prompt was proven to have begun its turn.
     proven_at: Option<Timestamp>,
+    /// When that prompt was submitted.
+    sent_at: Option<Timestamp>,
     last_turn: LastTurn,
     status: Status,
     status_since: Timestamp,
@@ -143,6 +145,7 @@ impl Tracker {
             answered: None,
             turn: None,
             proven_at: None,
+            sent_at: None,
             last_turn: LastTurn::default(),
             status: Status::Unknown,
             status_since: now,
@@ -396,8 +399,10 @@ impl Tracker {
             None if self.owes_answer() => held.since + settle + ANSWER_LIMIT,
             None => held.since + settle,
         };
-        // What stands in the composer is what was sent, until a look from after it comes: that is on its way.
-        let settled = match self.proven_at.filter(|_| held.shows.is_draft()) {
+        // What a look from before shows is no end of the turn, and what stands in the composer right after is what was
+        // sent: another look is on its way.
+        let stale = self.read_at < self.sent_at || held.shows.is_draft();
+        let settled = match self.proven_at.filter(|_| stale) {
             Some(proven) => settled.max(proven + ANSWER_LIMIT),
             None => settled,
         };

@@ -200,26 +200,6 @@ fn an_accepted_prompt_is_pending_until_its_turn_shows() {
 }
 
 #[test]
-fn what_was_sent_is_no_draft() {
-    let mut rig = Rig::new(TOOL);
-    for (ms, step) in [(0, look(">")), (250, Wait), (1000, Accepted), (1010, look("> text")), (1020, Submitted)] {
-        rig.step(&step, at(ms));
-    }
-    // The answer is written down before anybody has looked again.
-    rig.tracker.transcript(Some((true, true)), at(1030));
-    assert_eq!(rig.tracker.status(), Status::Pending);
-    // Taken before the key, told after it.
-    rig.step(&look("> text"), at(1040));
-    assert_eq!(rig.tracker.status(), Status::Pending);
-    rig.step(&look(">"), at(1050));
-    assert_eq!(rig.tracker.status(), Status::Ready);
-    // What still stands there after that was typed by somebody.
-    rig.step(&look("> more"), at(1060));
-    rig.step(&Wait, at(2030));
-    assert_eq!(rig.tracker.status(), Status::Ready);
-}
-
-#[test]
 fn a_prompt_without_a_turn_is_ready_again_after_a_while() {
     check(&[
         (0, look(">"), Status::Starting),
@@ -293,6 +273,7 @@ fn a_program_without_rules_is_judged_by_stillness() {
 
 /// What happens to a rule's evidence over time.
 mod merge;
+mod sent;
 
 /// A report of the tests' usual source.
 fn says(rig: &mut Rig, shows: Shows, ms: i64) {

@@ -77,6 +77,19 @@ fn a_person_presses_escape() {
 }
 
 #[test]
+fn its_model_fails() {
+    let world = World::with("a");
+    world.write("agents/a/prompt", "sim:say=the-answer-before");
+    world.wait_status("a", "ready");
+    world.write("agents/a/prompt", "sim:work=50 sim:say=half-an-answer sim:fail");
+    assert_eq!(world.sh("sh", "cat agents/a/wait/ready agents/a/reply").out, "ready ready 2 known_failure\n");
+    let said = world.sh("sh", "exec 3<>agents/a/ask; echo sim:work=50 sim:fail >&3; cat <&3; cat agents/a/error");
+    assert!(said.err.contains("Input/output error") && said.out.contains("showed an error"), "{said:?}");
+    world.write("agents/a/prompt", "sim:say=another");
+    assert_eq!(world.sh("sh", "cat agents/a/wait/ready agents/a/reply").out, "ready ready 4 success\nanother\n");
+}
+
+#[test]
 fn its_program_is_killed() {
     let world = World::with("a");
     world.write("agents/a/prompt", "sim:say=the-answer-before");
@@ -88,7 +101,7 @@ fn its_program_is_killed() {
     let waits = { waits }.stdout(std::process::Stdio::piped()).spawn().unwrap();
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
     let told = said(waits.wait_with_output().unwrap());
-    assert_eq!(told.out, "settled down 2 lost\nturn down 2 lost\ndown\n", "{told:?}");
+    assert_eq!(told.out, "settled down 2 lost\nturn/2 down 2 lost\ndown\n", "{told:?}");
     assert_eq!(world.refused("agents/a/prompt", "x").0, libc::ESRCH);
     assert_eq!(world.prompts("a").len(), 2);
 }
