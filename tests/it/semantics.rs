@@ -16,6 +16,7 @@ mod queue;
 mod reading;
 mod records;
 mod refusal;
+mod rounds;
 mod scripts;
 mod sources;
 mod state;

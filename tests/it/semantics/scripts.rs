@@ -1,7 +1,6 @@
 //! What a person with a shell does, as they would type it, against stand-ins: in bash and in dash.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use super::world::{LIMIT, Said, World, have};
 use crate::support::made::Made;
@@ -9,11 +8,8 @@ use crate::support::sandbox::troop_bin;
 use crate::support::{Sandbox, wait_for};
 use troop::model::Status;
 
-/// Rounds of the loop unless `TROOP_ROUNDS` says otherwise.
-const ROUNDS: usize = 60;
-
 /// Those of the shells that are here; says SKIPPED of the others.
-fn shells(sandbox: &Sandbox) -> Vec<&'static str> {
+pub fn shells(sandbox: &Sandbox) -> Vec<&'static str> {
     ["bash", "dash"].into_iter().filter(|shell| have(sandbox, shell)).collect()
 }
 
@@ -329,63 +325,5 @@ fn killed_unmounted_and_mounted_again() {
         assert_eq!((times("queued", &next), times("ready", "before")), (1, 1));
         assert!(times("pending", &format!("sim:work=200 round {round}")) <= 1);
         assert_eq!((times("active", "sim:work=600000"), world.prompts("ready").len()), (round + 1, 1));
-    }
-}
-
-// What is promised of waits and answers, as often as somebody has the patience for:
-// every fifth turn is interrupted and has no answer.
-#[test]
-fn never_a_previous_answer() {
-    let rounds = std::env::var("TROOP_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
-    let world = World::new();
-    let mut loops = Vec::new();
-    for shell in shells(world.sandbox()) {
-        for written in [true, false] {
-            let name = format!("{shell}-{}", if written { "written" } else { "screen" });
-            let log = world.sandbox().path().join(format!("{name}.said"));
-            let args = if written { format!("--transcript {}", log.display()) } else { String::new() };
-            world.launch_with(&name, &args);
-            world.wait_status(&name, "ready");
-            loops.push((shell, name));
-        }
-    }
-    let script = "cd agents/$A; i=0
-        while [ $i -lt $ROUNDS ]; do
-            i=$((i+1)); outcome=success; expected=\"answer $i\"
-            if [ $((i % 5)) = 0 ]; then
-                echo \"sim:work=600000 $i\" > prompt && cat wait/active > /dev/null && echo interrupt > control
-                outcome=interrupted expected=
-            else
-                echo \"sim:work=$((i % 7 * 10)) sim:say=answer-$i\" > prompt
-            fi || { echo \"round $i: $(cat error)\"; exit 3; }
-            line=$(cat wait/ready); reply=$(cat reply)
-            [ \"$line\" = \"ready ready $i $outcome\" ] || { echo \"round $i: $line\"; exit 4; }
-            [ \"$reply\" = \"$expected\" ] || { echo \"round $i: the reply $reply\"; exit 5; }
-        done";
-    let began = Instant::now();
-    std::thread::scope(|scope| {
-        for (shell, name) in &loops {
-            let world = &world;
-            scope.spawn(move || {
-                let mut command = world.shell(shell, script);
-                let output = command.env("A", name).env("ROUNDS", rounds.to_string()).output().unwrap();
-                let tail = || -> String {
-                    let history = world.read(&format!("agents/{name}/history"));
-                    history.lines().skip(history.lines().count().saturating_sub(20)).collect::<Vec<_>>().join("\n")
-                };
-                assert!(output.status.success() && output.stderr.is_empty(), "{name}: {output:?}\n{}", tail());
-            });
-        }
-    });
-    let took = began.elapsed();
-    for (_, name) in &loops {
-        assert_eq!(world.prompts(name).len(), rounds, "{name}");
-        let turn: serde_json::Value =
-            serde_json::from_str(&world.read(&format!("agents/{name}/turns/{}/turn.json", rounds - 1))).unwrap();
-        let source = if name.ends_with("written") { "transcript" } else { "screen" };
-        assert_eq!(turn["reply_source"], source, "{turn}");
-    }
-    if took > Duration::from_secs(60) {
-        println!("{rounds} rounds of {} loops at once in {:.1} s", loops.len(), took.as_secs_f64());
     }
 }
