@@ -94,6 +94,8 @@ pub struct Tracker {
     turn: Option<TurnSource>,
     /// When the last accepted prompt was proven to have begun its turn.
     proven_at: Option<Timestamp>,
+    /// When that prompt was submitted.
+    sent_at: Option<Timestamp>,
     last_turn: LastTurn,
     status: Status,
     status_since: Timestamp,
@@ -148,6 +150,7 @@ impl Tracker {
             answered: None,
             turn: None,
             proven_at: None,
+            sent_at: None,
             last_turn: LastTurn::default(),
             status: Status::Unknown,
             status_since: now,
@@ -395,15 +398,18 @@ impl Tracker {
         let alone = self.tool.untuned
             || (self.tool.titles_ready && !self.reading.title_agrees() && !self.report_agrees(self.ticked_at));
         let settle = if alone { self.tool.ready_settle.max(LONE_SETTLE) } else { self.tool.ready_settle };
-        // What stood in the composer before the turn was proven is what was sent; a look is on its way.
-        if let Some(proven) = self.proven_at.filter(|proven| held.shows.is_draft() && held.last < *proven) {
-            return proven + ANSWER_LIMIT;
-        }
         // A composer from before the turn does not end it; its answer does.
         let settled = match self.proven_at.filter(|_| self.owes_answer()) {
             Some(proven) => held.since.max(proven) + settle + ANSWER_LIMIT,
             None if self.owes_answer() => held.since + settle + ANSWER_LIMIT,
             None => held.since + settle,
+        };
+        // What a look from before shows is no end of the turn, and what stands in the composer right after is what was
+        // sent: another look is on its way.
+        let stale = self.read_at < self.sent_at || held.shows.is_draft();
+        let settled = match self.proven_at.filter(|_| stale) {
+            Some(proven) => settled.max(proven + ANSWER_LIMIT),
+            None => settled,
         };
         if self.coming_up { settled.max(self.screen_changed_at + self.tool.start_settle) } else { settled }
     }

@@ -64,9 +64,9 @@ impl Tracker {
 
     /// Something else than the screen proves that the accepted prompt has begun its turn.
     pub(super) fn turn_is_proven(&mut self, now: Timestamp) {
-        if self.submission.take().is_some() {
+        if let Some(submission) = self.submission.take() {
             self.turn = Some(TurnSource::ExplicitInput);
-            self.proven_at = Some(now);
+            (self.proven_at, self.sent_at) = (Some(now), submission.submitted_at);
         }
     }
 

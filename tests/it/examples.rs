@@ -39,6 +39,8 @@ fn broadcast_and_attention() {
 fn review() {
     let world = World::new();
     world.launch("a");
+    world.launch_with("b", &format!("--transcript {}", world.sandbox().path().join("b.said").display()));
+    world.wait_status("b", "ready");
     if !have(world.sandbox(), "git") {
         return;
     }
@@ -46,8 +48,11 @@ fn review() {
     let setup = "git init -q . && echo one > file && git add file \
                  && git -c user.name=a -c user.email=a@b commit -qm one && echo two > file";
     runs(world.sandbox().command("sh").args(["-c", setup]));
-    let screen = runs(example(&world, "review").arg("a").current_dir(work));
-    let prompt = world.next_prompt("a", 0);
-    assert!(prompt.starts_with("Review this change") && prompt.ends_with("-one\n+two"), "{prompt}");
-    assert!(screen.contains("Your prompt arrived"), "{screen}");
+    // Who keeps a log, and who has only a screen that the prompt is too long for.
+    for (name, begin) in [("a", "◇ "), ("b", "Your prompt arrived: ")] {
+        let printed = runs(example(&world, "review").arg(name).current_dir(&work));
+        let prompt = world.next_prompt(name, 0);
+        assert!(prompt.starts_with("Review this change") && prompt.ends_with("-one\n+two"), "{prompt}");
+        assert!(printed.starts_with(begin) && printed.contains("Your prompt arrived"), "{printed}");
+    }
 }
