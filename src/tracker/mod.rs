@@ -96,6 +96,8 @@ pub struct Tracker {
     proven_at: Option<Timestamp>,
     /// When that prompt was submitted.
     sent_at: Option<Timestamp>,
+    /// How the turn before it ended, as far as that was on the screen when it was accepted.
+    old_marks: Vec<Shows>,
     last_turn: LastTurn,
     status: Status,
     status_since: Timestamp,
@@ -151,6 +153,7 @@ impl Tracker {
             turn: None,
             proven_at: None,
             sent_at: None,
+            old_marks: Vec::new(),
             last_turn: LastTurn::default(),
             status: Status::Unknown,
             status_since: now,
@@ -221,6 +224,8 @@ impl Tracker {
     /// A prompt of that many bytes was accepted: the state from before no longer counts as ready.
     pub fn accepted(&mut self, bytes: usize, now: Timestamp) {
         self.submission = Some(Submission { before: self.tail(), long: bytes > LONG_PROMPT, ..Submission::default() });
+        self.old_marks =
+            [Shows::Interrupted, Shows::Failed].into_iter().filter(|mark| self.reading.has(*mark)).collect();
         self.tick(now);
     }
 

@@ -77,14 +77,21 @@ impl Tracker {
         newer && (shown || stirred)
     }
 
+    /// Whether a mark says that of the turn that goes on. One that stood there when its prompt was accepted is of the turn
+    /// before, until work has been seen since.
+    fn has_ended_as(&self, mark: Shows) -> bool {
+        let unseen = self.turn == Some(TurnSource::ExplicitInput) && self.worked_at < self.sent_at;
+        self.reading.has(mark) && !(unseen && self.old_marks.contains(&mark))
+    }
+
     /// Whether ready waits for the answer in the program's transcript, which is written about when the screen says ready:
     /// whoever sees ready can read the answer then. An interrupted or failed turn may never write one.
     pub(super) fn owes_answer(&self) -> bool {
         self.answered == Some(false)
             && self.turn.is_some()
             && self.interrupted_at.is_none()
-            && !self.reading.has(Shows::Interrupted)
-            && !self.reading.has(Shows::Failed)
+            && !self.has_ended_as(Shows::Interrupted)
+            && !self.has_ended_as(Shows::Failed)
     }
 
     /// Follows the status: work begins a turn, ready ends it.
@@ -106,9 +113,9 @@ impl Tracker {
             Status::Ready => {
                 if let Some(source) = self.turn.take() {
                     let interrupted = self.interrupted_at.take().is_some();
-                    let result = if interrupted || self.reading.has(Shows::Interrupted) {
+                    let result = if interrupted || self.has_ended_as(Shows::Interrupted) {
                         TurnResult::Interrupted
-                    } else if self.reading.has(Shows::Failed) {
+                    } else if self.has_ended_as(Shows::Failed) {
                         TurnResult::KnownFailure
                     } else {
                         TurnResult::Success

@@ -41,3 +41,23 @@ fn a_look_from_before_a_turn_does_not_end_it() {
     rig.tracker.transcript(Some((true, true)), at(3040));
     assert_eq!(rig.tracker.status(), Status::Ready);
 }
+
+#[test]
+fn a_mark_of_the_turn_before_is_none_of_this_one() {
+    let marked =
+        "[[rule]]\nid = 'stopped'\nregion = 'screen'\nmatch = 'STOPPED'\nshows = 'interrupted'\npriority = 9\n";
+    let mut rig = Rig::new(&format!("{TOOL}{marked}"));
+    for (ms, step) in
+        [(0, look("STOPPED >")), (250, Wait), (1000, Accepted), (1020, Submitted), (1030, look("STOPPED >"))]
+    {
+        rig.step(&step, at(ms));
+    }
+    // The log has the prompt before the screen shows work.
+    rig.tracker.transcript(Some((true, false)), at(1040));
+    rig.step(&Wait, at(1500));
+    assert_eq!(rig.tracker.status(), Status::Pending);
+    for (ms, step) in [(1600, look("BUSY")), (1700, look("STOPPED >")), (2000, Wait)] {
+        rig.step(&step, at(ms));
+    }
+    assert_eq!((rig.tracker.status(), rig.tracker.turn_now().last.result), (Status::Ready, TurnResult::Interrupted));
+}
