@@ -3,6 +3,7 @@
 
 use super::clock::now;
 use super::config::environment;
+use super::crash;
 use super::effects::{Hands, Target};
 use super::event::{Event, Fresh, Link};
 use super::observe::tmux_events;
@@ -107,6 +108,7 @@ impl Hands {
             })
         };
         self.tell(saved.await?).await;
+        crash::here("launch.published");
         let new = NewSession {
             name: session.clone(),
             window_name: launch::WINDOW_NAME.to_owned(),

@@ -4,6 +4,7 @@
 
 mod clock;
 mod config;
+mod crash;
 mod deliver;
 mod effects;
 mod event;

@@ -1,6 +1,7 @@
 //! The nouns: agent, record, live state, turn, event, snapshot. Plain values,
 //! without files, tmux or clocks.
 
+pub mod chat_session;
 pub mod event;
 pub mod evidence;
 pub mod history;
@@ -9,6 +10,7 @@ pub mod name;
 pub mod pane;
 pub mod receipt;
 pub mod record;
+pub mod role;
 pub mod screen;
 pub mod snapshot;
 pub mod style;
@@ -16,6 +18,7 @@ pub mod transcript;
 pub mod turn;
 pub mod wait;
 
+pub use chat_session::ChatSession;
 pub use event::{Actor, Event, EventKind};
 pub use evidence::{Choice, Clue, Evidence, Question};
 pub use history::{History, HistoryFormat};
@@ -24,6 +27,7 @@ pub use name::{AgentId, AgentName};
 pub use pane::{Look, Pane, PaneId, Process, Programs, Terminal};
 pub use receipt::{Pressed, Receipt, Stage};
 pub use record::{Lifecycle, LifecycleState, Manifest, Record};
+pub use role::{Role, RoleMethod};
 pub use screen::Screen;
 pub use snapshot::{AgentView, Listing, Queued, Snapshot};
 pub use style::{Style, Styles};

@@ -1,6 +1,6 @@
 //! A tool definition as it is written: names and types only, the rules about them are in [`super::Tool::parse`].
 
-use super::{Answer, Hooks, Rule, StatusFile, TranscriptFile};
+use super::{Answer, Hooks, RoleWay, Rule, StatusFile, TranscriptFile};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -20,6 +20,10 @@ pub(super) struct File {
     pub(super) interrupt: Interrupt,
     #[serde(default)]
     pub(super) resume: Resume,
+    #[serde(default)]
+    pub(super) role: Option<RoleWay>,
+    #[serde(default)]
+    pub(super) model: Model,
     #[serde(default)]
     pub(super) version: Version,
     #[serde(default)]
@@ -98,6 +102,13 @@ pub(super) struct Resume {
     pub(super) last: Vec<String>,
     #[serde(default)]
     pub(super) exact: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Model {
+    #[serde(default)]
+    pub(super) args: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]

@@ -11,6 +11,7 @@ mod read;
 mod region;
 mod rule;
 mod said;
+mod startup;
 mod status_file;
 mod style;
 mod tools;
@@ -23,6 +24,7 @@ pub use read::Found;
 pub use region::{Region, Sight};
 pub use rule::{Rule, Shows};
 pub use said::Said;
+pub use startup::{MAX_ROLE_BYTES, RoleWay};
 pub use status_file::StatusFile;
 pub use tools::Tools;
 pub use transcript_file::{By, TranscriptFile};
@@ -84,6 +86,10 @@ pub struct Tool {
     pub resume_last: Vec<String>,
     /// Arguments that continue the session `{id}`.
     pub resume_exact: Vec<String>,
+    /// How it is told a role.
+    pub role: Option<RoleWay>,
+    /// Arguments that choose the model `{model}`.
+    model_args: Vec<String>,
     /// Arguments that print its version.
     pub version_args: Vec<String>,
     /// The releases its rules were tuned on, when the definition says so.
@@ -149,6 +155,7 @@ impl Tool {
         file.status_file.as_ref().map_or(Ok(()), StatusFile::check).map_err(wrong)?;
         file.hooks.as_ref().map_or(Ok(()), Hooks::check).map_err(wrong)?;
         file.answer.as_ref().map_or(Ok(()), Answer::check).map_err(wrong)?;
+        file.role.as_ref().map_or(Ok(()), RoleWay::check).map_err(wrong)?;
         for (at, transcript) in file.transcript.iter().enumerate() {
             let header = text.lines().enumerate().filter(|(_, line)| line.trim_end() == "[[transcript]]").nth(at);
             let line = header.map_or(1, |(line, _)| line + 1);
@@ -183,6 +190,8 @@ impl Tool {
             interrupt_key: file.interrupt.key,
             resume_last: file.resume.last,
             resume_exact: file.resume.exact,
+            role: file.role,
+            model_args: file.model.args,
             version_args: file.version.args,
             tuned: file.version.tuned,
             rules,

@@ -1,0 +1,133 @@
+//! The command line that a program is started with: its own words, then the conversation it goes on with, then its role.
+
+use super::Tool;
+use crate::error::{Error, Kind, Result};
+use crate::model::{ChatSession, Role, RoleMethod};
+use serde::Deserialize;
+
+/// The longest role that is handed over as an argument, in bytes: the kernel takes 128 KiB for one argument.
+pub const MAX_ROLE_BYTES: usize = 96 << 10;
+
+/// How a program is told its role: `[role]` in its definition.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleWay {
+    /// In what way.
+    pub method: RoleMethod,
+    /// For the ways by argument: the arguments, `{role}` for the text, `{json}` for the text as a JSON string.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// For the way by file: its name, in the program's home or, when `env` names a variable, anywhere.
+    pub file: Option<String>,
+    /// The variable that names such a file.
+    pub env: Option<String>,
+}
+
+impl RoleWay {
+    pub(super) fn check(&self) -> std::result::Result<(), String> {
+        let by_argument =
+            matches!(self.method, RoleMethod::NativeAppendSystemPrompt | RoleMethod::NativeDeveloperInstructions);
+        let names_text = self.args.iter().any(|arg| arg.contains("{role}") || arg.contains("{json}"));
+        if by_argument != names_text {
+            return Err(
+                "has a [role] whose args do not fit its method; {role} or {json} stands for its text".to_owned()
+            );
+        }
+        if (self.method == RoleMethod::NativeHomeSystemPrompt) != self.file.is_some() {
+            return Err("has a [role] whose file does not fit its method".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Tool {
+    /// The command line of a start: `base` is program and arguments without role and conversation. A conversation that is
+    /// gone on with has its role already. [`Kind::Unsupported`] when the program cannot go on with one, or
+    /// has no way to be told a role.
+    pub fn argv(&self, base: &[String], role: Option<&Role>, chat: &ChatSession) -> Result<Vec<String>> {
+        let mut argv = base.to_vec();
+        argv.extend(self.chat_args(chat)?);
+        if let Some(role) = role {
+            argv.extend(self.role_args(role)?);
+        }
+        Ok(argv)
+    }
+
+    fn chat_args(&self, chat: &ChatSession) -> Result<Vec<String>> {
+        let (args, id) = match chat {
+            ChatSession::New => return Ok(Vec::new()),
+            ChatSession::Last => (&self.resume_last, ""),
+            ChatSession::Exact(id) => (&self.resume_exact, id.as_str()),
+        };
+        if args.is_empty() {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("{} cannot go on with an earlier conversation; start it with a new one", self.name),
+            ));
+        }
+        Ok(args.iter().map(|arg| arg.replace("{id}", id)).collect())
+    }
+
+    fn role_args(&self, role: &Role) -> Result<Vec<String>> {
+        let way = self.role.as_ref().ok_or_else(|| {
+            Error::new(Kind::Unsupported, format!("{} has no way to be told a role; leave it out", self.name))
+        })?;
+        if role.text.len() > MAX_ROLE_BYTES {
+            return Err(Error::new(
+                Kind::TooLarge,
+                format!("the role {} is longer than {MAX_ROLE_BYTES} bytes; make it shorter", role.name),
+            ));
+        }
+        let json = serde_json::Value::from(role.text.as_str()).to_string();
+        let filled = |arg: &String| arg.replace("{json}", &json).replace("{role}", &role.text);
+        Ok(way.args.iter().map(filled).collect())
+    }
+
+    /// The arguments that choose a model. [`Kind::Unsupported`] when the program has none.
+    pub fn model_args(&self, model: &str) -> Result<Vec<String>> {
+        if self.model_args.is_empty() {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("{} takes no model on its command line; leave it out", self.name),
+            ));
+        }
+        Ok(self.model_args.iter().map(|arg| arg.replace("{model}", model)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool::Tools;
+
+    fn argv(tool: &str, role: Option<&str>, chat: &ChatSession) -> Result<Vec<String>> {
+        let (tools, _) = Tools::with_overrides(&[]);
+        let role = role.map(|text| Role { name: "r".to_owned(), text: text.to_owned() });
+        tools.get(tool).unwrap().argv(&[tool.to_owned(), "-x".to_owned()], role.as_ref(), chat)
+    }
+
+    #[test]
+    fn each_program_is_told_in_its_own_way() {
+        let exact = ChatSession::Exact("7".to_owned());
+        assert_eq!(
+            argv("claude", Some("Be {role} \"brief\""), &ChatSession::New).unwrap(),
+            ["claude", "-x", "--append-system-prompt", "Be {role} \"brief\""]
+        );
+        assert_eq!(
+            argv("codex", Some("two\nlines"), &exact).unwrap(),
+            ["codex", "-x", "resume", "7", "-c", "developer_instructions=\"two\\nlines\""]
+        );
+        assert_eq!(argv("claude", None, &ChatSession::Last).unwrap(), ["claude", "-x", "--continue"]);
+    }
+
+    #[test]
+    fn what_a_program_cannot_do_is_refused() {
+        assert_eq!(argv("aider", None, &ChatSession::Exact("7".to_owned())).unwrap_err().kind(), Kind::Unsupported);
+        assert_eq!(argv("generic", Some("x"), &ChatSession::New).unwrap_err().kind(), Kind::Unsupported);
+        let long = "x".repeat(MAX_ROLE_BYTES + 1);
+        assert_eq!(argv("claude", Some(&long), &ChatSession::New).unwrap_err().kind(), Kind::TooLarge);
+        let (tools, _) = Tools::with_overrides(&[]);
+        assert_eq!(tools.get("codex").unwrap().model_args("m").unwrap(), ["--model", "m"]);
+        assert_eq!(tools.get("generic").unwrap().model_args("m").unwrap_err().kind(), Kind::Unsupported);
+    }
+}
