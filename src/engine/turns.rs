@@ -138,15 +138,9 @@ impl TurnLog {
         let turn = self.last_number() + 1;
         self.unproven = None;
         self.push(Turn {
-            number: turn,
             prompt_id: Some(prompt.prompt_id.as_str().into()),
-            source: TurnSource::ExplicitInput,
-            accepted_at: now,
-            started_at: None,
-            ended_at: None,
-            outcome: None,
             prompt: prompt.text.as_str().into(),
-            reply: None,
+            ..Turn::new(turn, TurnSource::ExplicitInput, now)
         });
         self.delivery = Some(Delivery {
             receipt: receipt(&prompt.prompt_id, turn, &prompt.text, now),
@@ -336,17 +330,7 @@ impl TurnLog {
             Some(turn) if self.goes_on(&turn, now) => turn.number,
             _ => {
                 let number = self.last_number() + 1;
-                self.push(Turn {
-                    number,
-                    prompt_id: None,
-                    source,
-                    accepted_at: now,
-                    started_at: None,
-                    ended_at: None,
-                    outcome: None,
-                    prompt: Arc::default(),
-                    reply: None,
-                });
+                self.push(Turn::new(number, source, now));
                 number
             }
         };
@@ -416,17 +400,7 @@ impl TurnLog {
     /// Changes a turn; one that is newer than all that are known is added first.
     fn change(&mut self, number: u64, at: Timestamp, change: impl FnOnce(&mut Turn)) {
         if number > self.last_number() {
-            self.push(Turn {
-                number,
-                prompt_id: None,
-                source: TurnSource::SurfaceInference,
-                accepted_at: at,
-                started_at: None,
-                ended_at: None,
-                outcome: None,
-                prompt: Arc::default(),
-                reply: None,
-            });
+            self.push(Turn::new(number, TurnSource::SurfaceInference, at));
         }
         // One that is not shown any more is in the journal.
         let Some(turn) = self.turns.iter_mut().rev().find(|turn| turn.number == number) else { return };

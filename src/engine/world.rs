@@ -221,9 +221,9 @@ impl World {
                 return self.noting(&id, now, |agent| {
                     (agent.prompt, agent.asked_at) = (prompt.text.as_str().into(), Some(now));
                     let bytes = prompt.text.len();
-                    let notes = agent.turns.accepted(prompt, now);
+                    let mut notes = agent.turns.accepted(prompt, now);
                     agent.tracker.accepted(bytes, now);
-                    agent.consult_transcript(now);
+                    notes.extend(agent.consult_transcript(now));
                     notes
                 });
             }

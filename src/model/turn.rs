@@ -91,6 +91,21 @@ pub enum ReplySource {
 }
 
 impl Turn {
+    /// One of which no more is known than that it is there: its number, how that is known, and since when.
+    pub fn new(number: u64, source: TurnSource, at: Timestamp) -> Self {
+        Self {
+            number,
+            prompt_id: None,
+            source,
+            accepted_at: at,
+            started_at: None,
+            ended_at: None,
+            outcome: None,
+            prompt: Arc::default(),
+            reply: None,
+        }
+    }
+
     /// Whether its prompt is one that programs take for a command: then what they show below it need not be an answer.
     pub fn is_command(&self) -> bool {
         self.prompt.trim_start().starts_with(['/', '!'])

@@ -80,7 +80,7 @@ pub(super) const PANES_FORMAT: &str = "#{window_index} #{pane_index} #{window_id
 const CREATED_MARK: &str = "troop-created ";
 
 /// How often a client's status line is drawn anew when nothing has happened. Each of our clients has one too, which nobody
-/// sees, and for each the server goes over all clients for all panes: with 500 agents and the usual 15 s that is a tenth of a core.
+/// sees, and for each the server goes over all clients for all panes: at the usual 15 s that is most of what hundreds of idle agents cost.
 const STATUS_SECONDS: u32 = 300;
 
 /// What holds a new session's pane until its program is started. It writes nothing, and ends by

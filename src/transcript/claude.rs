@@ -110,12 +110,11 @@ fn session(line: &Value) -> Option<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transcript::entries_of;
 
     fn read(lines: &[&str]) -> Vec<Entry> {
         let mut reader = Reader::default();
-        let mut entries = Vec::new();
-        lines.iter().for_each(|line| reader.read(&serde_json::from_str(line).unwrap(), &mut entries));
-        entries
+        entries_of(lines, |line, entries| reader.read(line, entries))
     }
 
     fn said(text: &str, continues: bool) -> Entry {

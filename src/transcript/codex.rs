@@ -89,12 +89,11 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transcript::entries_of;
 
     fn read(lines: &[&str]) -> Vec<Entry> {
         let mut reader = Reader::default();
-        let mut entries = Vec::new();
-        lines.iter().for_each(|line| reader.read(&serde_json::from_str(line).unwrap(), &mut entries));
-        entries
+        entries_of(lines, |line, entries| reader.read(line, entries))
     }
 
     const META: &str = r#"{"type":"session_meta","payload":{"session_id":"01a1","id":"01a1","source":"cli"}}"#;

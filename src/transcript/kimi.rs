@@ -56,6 +56,7 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transcript::entries_of;
 
     const ASKED: &str = r#"{"timestamp": 1795229475.979, "message": {"type": "TurnBegin", "payload": {"user_input": [{"type": "text", "text": "go"}]}}}"#;
     const STEP: &str = r#"{"message": {"type": "StepBegin", "payload": {"n": 1}}}"#;
@@ -67,9 +68,7 @@ mod tests {
 
     fn read(lines: &[&str]) -> Vec<Entry> {
         let mut reader = Reader::default();
-        let mut entries = Vec::new();
-        lines.iter().for_each(|line| reader.read(&serde_json::from_str(line).unwrap(), &mut entries));
-        entries
+        entries_of(lines, |line, entries| reader.read(line, entries))
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub(super) fn read(line: &Value, entries: &mut Vec<Entry>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transcript::entries_of;
 
     #[test]
     fn each_word_once() {
@@ -56,8 +57,7 @@ mod tests {
             r#"{"type":"turn.ended","agentId":"main","turnId":1,"reason":"cancelled"}"#,
             r#"{"type":"turn.ended","agentId":"main","turnId":2,"reason":"failed"}"#,
         ];
-        let mut entries = Vec::new();
-        lines.iter().for_each(|line| read(&serde_json::from_str(line).unwrap(), &mut entries));
+        let entries = entries_of(&lines, read);
         let ends = [TurnOutcome::Success, TurnOutcome::Interrupted, TurnOutcome::KnownFailure].map(Entry::ended);
         let prompt = Entry::Prompt { text: "go".to_owned(), at: "2026-11-21T02:44:14.199Z".parse().ok() };
         assert_eq!(entries[..2], [prompt, Entry::Said { text: "done".to_owned(), continues: false }]);

@@ -110,6 +110,14 @@ impl Reader {
     }
 }
 
+/// What the reader of one format makes of lines.
+#[cfg(test)]
+fn entries_of(lines: &[&str], mut read: impl FnMut(&serde_json::Value, &mut Vec<Entry>)) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    lines.iter().for_each(|line| read(&serde_json::from_str(line).unwrap(), &mut entries));
+    entries
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,11 +43,10 @@ pub(super) fn read(line: &Value, entries: &mut Vec<Entry>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transcript::entries_of;
 
     fn read_all(lines: &[&str]) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        lines.iter().for_each(|line| read(&serde_json::from_str(line).unwrap(), &mut entries));
-        entries
+        entries_of(lines, read)
     }
 
     fn said(text: &str) -> Entry {

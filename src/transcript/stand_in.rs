@@ -23,6 +23,7 @@ pub(super) fn read(line: &Value, entries: &mut Vec<Entry>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transcript::entries_of;
 
     #[test]
     fn a_turn() {
@@ -32,8 +33,7 @@ mod tests {
             r#"{"t":1795229055.0,"event":"assistant","text":"done"}"#,
             r#"{"t":1795229055.0,"event":"end","outcome":"finished"}"#,
         ];
-        let mut entries = Vec::new();
-        lines.iter().for_each(|line| read(&serde_json::from_str(line).unwrap(), &mut entries));
+        let entries = entries_of(&lines, read);
         assert_eq!(
             entries,
             [

@@ -55,17 +55,8 @@ fn snapshot(view: &AgentView) -> Snapshot {
 }
 
 fn turn(number: u64, outcome: Option<TurnOutcome>) -> Turn {
-    Turn {
-        number,
-        prompt_id: None,
-        source: TurnSource::ExplicitInput,
-        accepted_at: at(0),
-        started_at: None,
-        ended_at: outcome.map(|_| at(10)),
-        outcome,
-        prompt: "?".into(),
-        reply: None,
-    }
+    let ended_at = outcome.map(|_| at(10));
+    Turn { ended_at, outcome, prompt: "?".into(), ..Turn::new(number, TurnSource::ExplicitInput, at(0)) }
 }
 
 /// The line that a wait begun with the first view gives in the second at 10 s.

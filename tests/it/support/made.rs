@@ -143,17 +143,7 @@ fn push(agent: &mut AgentView, turn: Turn) {
 }
 
 fn turn(number: u64, prompt: &str) -> Turn {
-    Turn {
-        number,
-        prompt_id: None,
-        source: TurnSource::ExplicitInput,
-        accepted_at: Timestamp::now(),
-        started_at: None,
-        ended_at: None,
-        outcome: None,
-        prompt: prompt.into(),
-        reply: None,
-    }
+    Turn { prompt: prompt.into(), ..Turn::new(number, TurnSource::ExplicitInput, Timestamp::now()) }
 }
 
 /// A view as the engine makes it of a stopped agent, shown as a live one.
