@@ -29,7 +29,8 @@ impl Caller {
     /// The thread of that id; `None` when it cannot be seen from here (another namespace).
     pub fn of(thread: u32) -> Option<Self> {
         let status = File::open(format!("/proc/{thread}/status")).ok()?;
-        let stat = File::open(format!("/proc/{thread}/stat")).ok()?;
+        // Of the thread alone: that of its process adds up what all threads have used.
+        let stat = File::open(format!("/proc/{thread}/task/{thread}/stat")).ok()?;
         let (process, caught) =
             with_text(&status, |text| Some((number(text, "Tgid:", 10)?, number(text, "SigCgt:", 16)?)))?;
         let process = u32::try_from(process).ok()?;
@@ -46,16 +47,20 @@ impl Caller {
     /// handlers, what stops it or makes it dump core (Ctrl-Z, Ctrl-\) is seen by one look of eight.
     pub fn has_signal(&self) -> bool {
         let is_full = self.handles || self.looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(FULL_LOOK);
-        let pending = if is_full { with_text(&self.status, signals) } else { with_text(&self.stat, own_signals) };
+        let pending = if is_full { with_text(&self.status, signals) } else { with_bytes(&self.stat, own_signals) };
         pending.is_none_or(|pending| pending != 0)
     }
 }
 
 fn with_text<T>(file: &File, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    // A program may give itself a name that is no text; everything else is ASCII.
+    with_bytes(file, |bytes| read(&String::from_utf8_lossy(bytes)))
+}
+
+fn with_bytes<T>(file: &File, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
     let mut bytes = [0; MAX_BYTES];
     let count = file.read_at(&mut bytes, 0).ok()?;
-    // A program may give itself a name that is no text; everything else is ASCII.
-    read(&String::from_utf8_lossy(&bytes[..count]))
+    read(&bytes[..count])
 }
 
 /// The signals that are pending, neither blocked nor ignored (proc_pid_status(5)).
@@ -69,9 +74,11 @@ fn signals(status: &str) -> Option<u64> {
 
 /// The signals that are pending for the thread alone, those it blocks and ignores left out
 /// (proc_pid_stat(5), fields 31 to 33, signals up to 31).
-fn own_signals(stat: &str) -> Option<u64> {
-    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().skip(31 - 3);
-    let mut mask = || fields.next()?.parse::<u64>().ok();
+fn own_signals(stat: &[u8]) -> Option<u64> {
+    // Read a thousand times a second where a thousand wait: the name alone may be no text, so only what is needed is one.
+    let name = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = stat[name + 1..].split(|byte| *byte == b' ').skip(31 - 2);
+    let mut mask = || std::str::from_utf8(fields.next()?).ok()?.parse::<u64>().ok();
     Some(mask()? & !mask()? & !mask()?)
 }
 
@@ -106,9 +113,9 @@ mod tests {
         }
         let stat = |fields: &str| format!("9 (a) b) S {} {fields} 0 17 0\n", "1 ".repeat(27).trim_end());
         for (fields, pending) in [("0 0 0", 0), ("256 0 0", 256), ("258 2 0", 256), ("2 0 2", 0)] {
-            assert_eq!(own_signals(&stat(fields)), Some(pending), "{fields}");
+            assert_eq!(own_signals(stat(fields).as_bytes()), Some(pending), "{fields}");
         }
-        assert_eq!((own_signals(""), own_signals("9 (a) S 1 2")), (None, None));
+        assert_eq!((own_signals(b""), own_signals(b"9 (a) S 1 2")), (None, None));
         for bad in ["", "SigPnd:\t0\n", "\nSigPnd:\tx\nShdPnd:\t0\nSigBlk:\t0\nSigIgn:\t0\n"] {
             assert_eq!(signals(bad), None, "{bad:?}");
         }
@@ -134,7 +141,7 @@ mod tests {
             let caller = Caller::of(gettid().as_raw().unsigned_abs()).unwrap();
             raise(Signal::SIGUSR1).unwrap();
             let seen = (0..20).any(|_| caller.has_signal());
-            assert_eq!(with_text(&caller.stat, own_signals), Some(0));
+            assert_eq!(with_bytes(&caller.stat, own_signals), Some(0));
             // Taken, so that it ends nobody.
             assert_eq!(set.wait().unwrap(), Signal::SIGUSR1);
             (seen, caller.process())
