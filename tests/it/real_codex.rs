@@ -48,21 +48,6 @@ fn codex_takes_prompts_interrupts_and_answers() {
         argv: needs.map(|need| real.join(need).to_str().unwrap().to_owned()).into(),
         unframed: |prompt| prompt,
         no_turn: &["slash unknown", "bang"],
-        // Its screen shows a prompt as Markdown, and the beginning of a long one.
-        unread: &[
-            "code marks",
-            "fence",
-            "list",
-            "emoji of several",
-            "ends in escaped semicolon",
-            "quote",
-            "quotes",
-            "shell",
-            "markup",
-            "60 lines",
-            "20 KB in lines",
-            "20 KB in one line",
-        ],
         clear: &[&["Escape"], &["C-e", "C-u"]],
         tool_word: "risky",
     };

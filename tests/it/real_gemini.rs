@@ -72,8 +72,6 @@ fn the_gemini_cli_takes_prompts_interrupts_and_answers() {
         // The first prompt of a session has its context before it.
         unframed: |prompt| prompt.rsplit_once("</session_context>\n").map_or(prompt, |(_, prompt)| prompt),
         no_turn: &[],
-        // What scrolls off is read too late, and a family is shown as its members.
-        unread: &["emoji of several", "60 lines", "20 KB in lines", "20 KB in one line"],
         clear: &[&["Escape"], &["C-u"]],
         tool_word: "tool",
     };

@@ -43,8 +43,6 @@ fn kimi_code_takes_prompts_interrupts_and_answers() {
         argv: needs.map(|need| real.join(need).to_str().unwrap().to_owned()).into(),
         unframed: |prompt| prompt,
         no_turn: &["bang"],
-        // Its screen shows the beginning of a long one, and a family as its members; what scrolls off is read too late.
-        unread: &["emoji of several", "60 lines", "20 KB in lines", "20 KB in one line"],
         clear: &[&["Escape"], &["C-u"]],
         tool_word: "tool",
     };
