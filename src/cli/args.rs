@@ -135,6 +135,12 @@ pub(super) enum Command {
         #[arg(long, value_name = "DIR", requires = "screen")]
         tools: Option<PathBuf>,
     },
+    /// List and forget Homes: the directories in which agents have had their sessions
+    Home {
+        /// What to do
+        #[command(subcommand)]
+        command: HomeCommand,
+    },
     /// Play a recording of a terminal through the tracker
     Replay(Replay),
     /// Print a completion script for a shell
@@ -149,6 +155,24 @@ pub(super) enum Command {
     },
     /// Run the stand-in, a small interactive agent that needs no account
     StandIn(stand_in::Args),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HomeCommand {
+    /// List the Homes in which an agent lives, the one used last first
+    List {
+        /// Those too in which none lives
+        #[arg(long)]
+        all: bool,
+        /// As JSON, one array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a Home out of the list; nothing in it is touched
+    Forget {
+        /// Where it is, or was
+        path: PathBuf,
+    },
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -7,6 +7,7 @@ mod context;
 mod doctor;
 mod exit;
 mod explain;
+mod home;
 mod list;
 mod mount;
 mod replay;
@@ -46,6 +47,7 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
         Command::Explain { screen, tool, title, tools, .. } => {
             explain::screen(&screen.unwrap_or_default(), &tool.unwrap_or_default(), &title, tools.as_deref())
         }
+        Command::Home { command } => home::run(common, command),
         Command::Replay(options) => replay::run(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "troop", &mut std::io::stdout());

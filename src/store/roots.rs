@@ -88,7 +88,7 @@ fn absolute(variable: &str, value: &OsStr, user_home: &Path) -> Result<PathBuf> 
 }
 
 /// Resolves symlinks in the part of `path` that exists, and `.` and `..` in the rest.
-fn resolve(path: &Path) -> PathBuf {
+pub(crate) fn resolve(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         let Ok(mut resolved) = ancestor.canonicalize() else { continue };
         for component in path.strip_prefix(ancestor).unwrap_or(Path::new("")).components() {

@@ -1,0 +1,79 @@
+//! `troop home`.
+
+use super::args::HomeCommand;
+use super::context::{Context, state_dir};
+use crate::error::{Error, Kind, Result};
+use crate::store::homes::{Home, Index, homes};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// One Home of the list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    path: String,
+    active_sessions: usize,
+    total_sessions: usize,
+    last_seen_at: String,
+    registered: bool,
+}
+
+impl From<Home> for Row {
+    fn from(home: Home) -> Self {
+        Self {
+            path: home.path.display().to_string(),
+            active_sessions: home.active,
+            total_sessions: home.total,
+            last_seen_at: home.last_seen.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            registered: home.is_registered,
+        }
+    }
+}
+
+pub(super) fn run(common: &super::args::Common, command: HomeCommand) -> Result<()> {
+    match command {
+        HomeCommand::List { all, json } => list(&Context::new(common)?, all, json),
+        HomeCommand::Forget { path } => forget(&path),
+    }
+}
+
+/// Lists the Homes that have a live agent, or all that have a session.
+fn list(context: &Context, all: bool, json: bool) -> Result<()> {
+    let index = Index::new(&state_dir());
+    let known = index.known().unwrap_or_else(|error| {
+        super::say(&format!("troop: {error}"));
+        Vec::new()
+    });
+    let scan = context.registry.scan();
+    let found = homes(&known, scan.entries.iter().map(|entry| &entry.record), Timestamp::now());
+    let rows: Vec<Row> = found.into_iter().filter(|home| all || home.active > 0).map(Row::from).collect();
+    super::print(|out| {
+        if json {
+            serde_json::to_writer_pretty(&mut *out, &rows)?;
+            return writeln!(out);
+        }
+        if rows.is_empty() {
+            let hint = if all { "" } else { "; --all lists those where nothing runs" };
+            return writeln!(out, "no Homes{hint}");
+        }
+        for row in &rows {
+            let path = row.path.replace(char::is_control, "?");
+            let (active, total) = (row.active_sessions, row.total_sessions);
+            writeln!(out, "{path}  {active}/{total} active  last seen {}", row.last_seen_at)?;
+        }
+        Ok(())
+    })
+}
+
+/// Takes a Home out of the index.
+fn forget(path: &std::path::Path) -> Result<()> {
+    let path =
+        std::path::absolute(path).map_err(|error| Error::io(format!("cannot use {}", path.display()), &error))?;
+    if Index::new(&state_dir()).forget(std::slice::from_ref(&path))?.is_empty() {
+        return Err(Error::new(
+            Kind::NotFound,
+            format!("{} is not in the index of Homes; troop home list --all shows those there are", path.display()),
+        ));
+    }
+    Ok(())
+}
