@@ -3,7 +3,40 @@
 use crate::real_support::drive::Program;
 use crate::real_support::model::Model;
 use crate::real_support::{World, programs};
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+/// What codex leaves in the machine's `/tmp` whatever TMPDIR says: the sockets of its server, each with a lock.
+struct Sockets {
+    dir: PathBuf,
+    before: BTreeSet<PathBuf>,
+}
+
+impl Sockets {
+    fn new() -> Self {
+        let dir = Path::new("/tmp").join(format!("codex-daemon-{}", nix::unistd::getuid()));
+        Self { before: paths(&dir).collect(), dir }
+    }
+}
+
+impl Drop for Sockets {
+    /// Takes away what has come since, unless somebody listens there.
+    fn drop(&mut self) {
+        let new = paths(&self.dir).filter(|path| !self.before.contains(path) && path.extension().is_none());
+        for socket in new.filter(|socket| UnixStream::connect(socket).is_err()) {
+            let _ = fs::remove_file(socket.with_extension("lock"));
+            let _ = fs::remove_file(socket);
+        }
+        // Fails while anything is in it.
+        let _ = fs::remove_dir(&self.dir);
+    }
+}
+
+fn paths(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
+}
 
 fn prepare(world: &mut World, model: &Model) {
     let (home, work) = (world.path("home/.codex"), world.path("work"));
@@ -38,6 +71,7 @@ trust_level = "trusted"
 fn codex_takes_prompts_interrupts_and_answers() {
     let needs = ["bin/node", "codex/node_modules/.bin/codex"];
     let Some(real) = programs("real_codex", &needs) else { return };
+    let _sockets = Sockets::new();
     let mut world = World::new(&[&real.join("bin")]);
     let model = Model::start(&world);
     prepare(&mut world, &model);
