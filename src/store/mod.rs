@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod finding;
 pub mod journal;
 pub mod launch;
+pub mod launch_env;
 pub mod lifecycle;
 pub mod lock;
 pub mod manifest;
