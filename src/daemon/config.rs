@@ -1,6 +1,6 @@
 //! What a loop is started with.
 
-use crate::model::AgentId;
+use crate::model::{AgentId, Presets};
 use crate::store::Roots;
 use crate::tmux::Socket;
 use std::path::{Path, PathBuf};
@@ -76,8 +76,8 @@ pub struct Settings {
     pub default_socket: Socket,
     /// The user's tool definitions: path and text.
     pub tool_overrides: Vec<(String, String)>,
-    /// The tool of a launch that names none.
-    pub default_tool: String,
+    /// What a launch comes with that does not say otherwise.
+    pub presets: Presets,
     /// Where a launch works that names no directory.
     pub default_cwd: PathBuf,
     /// The environment of whoever launches; agents get a named part of it.

@@ -67,6 +67,7 @@ async fn serve(state: &mut Loop, mut received: mpsc::Receiver<Event>, mut stoppe
             state.take(event, now);
         }
         state.pass_time(now);
+        state.feed_roles(now);
         state.publish(now);
         state.feed(now);
         state.publish(now);
@@ -113,7 +114,7 @@ pub(super) struct Loop {
 impl Loop {
     fn new(settings: Settings, hub: Hub, events: mpsc::Sender<Event>) -> Self {
         let (tools, _) = Tools::with_overrides(&settings.tool_overrides);
-        let mut world = World::new(tools, settings.default_tool.clone(), settings.default_cwd.clone());
+        let mut world = World::new(tools, settings.presets.clone(), settings.default_cwd.clone());
         world.allows_approvals = settings.allows_approvals;
         let registry = Arc::new(Registry::new(settings.roots.clone()));
         let settings = Arc::new(settings);

@@ -62,7 +62,8 @@ impl Hands {
         Ok(())
     }
 
-    async fn end_session(&self, target: &Target, force: bool) -> Result<()> {
+    /// Ends the session and what runs in it; that there is none is no failure.
+    pub(super) async fn end_session(&self, target: &Target, force: bool) -> Result<()> {
         let Some(session) = &target.record.session else { return Ok(()) };
         let client = match &target.link {
             Some(link) if link.client.is_open() => link.client.clone(),

@@ -7,7 +7,7 @@ use crate::model::history::{History, Lines};
 use crate::model::live::{Identity, Status};
 use crate::model::snapshot::Oddities;
 use crate::model::{
-    Actor, AgentId, AgentView, Event, EventKind, Manifest, Queued, Record, Screen, Terminal, Transcript,
+    Actor, AgentId, AgentView, Event, EventKind, Manifest, Presets, Queued, Record, Screen, Terminal, Transcript,
 };
 use crate::tool::{Tool, Tools};
 use crate::tracker::{Report, Tracker};
@@ -145,8 +145,8 @@ pub struct World {
     pub agents: BTreeMap<AgentId, Box<Agent>>,
     /// The tools.
     pub tools: Tools,
-    /// The tool of a launch that names none.
-    pub default_tool: String,
+    /// What a launch comes with that does not say otherwise.
+    pub presets: Presets,
     /// Where a launch works that names no directory.
     pub default_cwd: PathBuf,
     /// Whether questions may be answered through troop.
@@ -164,12 +164,12 @@ pub struct World {
 
 impl World {
     /// A world without agents.
-    pub fn new(tools: Tools, default_tool: String, default_cwd: PathBuf) -> Self {
+    pub fn new(tools: Tools, presets: Presets, default_cwd: PathBuf) -> Self {
         Self {
             agents: BTreeMap::new(),
             tool_files: tools.texts().map(|(name, text)| (name.into(), text.into())).collect(),
             tools,
-            default_tool,
+            presets,
             default_cwd,
             allows_approvals: false,
             chronicle: Chronicle::new(),

@@ -115,7 +115,11 @@ fn nothing_written_nothing_sent() {
 
     for signal in [Signal::SIGINT, Signal::SIGKILL, Signal::SIGTERM] {
         // Whoever runs the tests in the background has SIGINT ignored, and a shell leaves it so.
-        let mut cat = world.shell("sh", "exec env --default-signal=INT cat > agents/a/prompt").stdin(Stdio::piped()).spawn().unwrap();
+        let mut cat = world
+            .shell("sh", "exec env --default-signal=INT cat > agents/a/prompt")
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut stdin = cat.stdin.take().unwrap();
         stdin.write_all(b"half a thought\n").unwrap();
         let pid = Pid::from_raw(cat.id().cast_signed());
