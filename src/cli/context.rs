@@ -114,11 +114,6 @@ pub(super) fn config_dir() -> PathBuf {
     under_home("XDG_CONFIG_HOME", ".config").join("troop")
 }
 
-/// `~/.local/state/troop`.
-pub(super) fn state_dir() -> PathBuf {
-    under_home("XDG_STATE_HOME", ".local/state").join("troop")
-}
-
 /// The caller's home.
 pub(super) fn home() -> PathBuf {
     std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()).unwrap_or_else(|| PathBuf::from("/"))

@@ -1,15 +1,15 @@
 //! `troop home`.
 
 use super::args::HomeCommand;
-use super::context::{Context, state_dir};
+use super::context::Context;
 use crate::error::{Error, Kind, Result};
-use crate::store::homes::{Home, Index, homes};
+use crate::model::Home;
+use crate::store::homes::{Index, homes};
 use jiff::Timestamp;
 use serde::Serialize;
 
 /// One Home of the list.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Row {
     path: String,
     active_sessions: usize,
@@ -33,13 +33,13 @@ impl From<Home> for Row {
 pub(super) fn run(common: &super::args::Common, command: HomeCommand) -> Result<()> {
     match command {
         HomeCommand::List { all, json } => list(&Context::new(common)?, all, json),
-        HomeCommand::Forget { path } => forget(&path),
+        HomeCommand::Forget { path } => forget(&Context::new(common)?, &path),
     }
 }
 
 /// Lists the Homes that have a live agent, or all that have a session.
 fn list(context: &Context, all: bool, json: bool) -> Result<()> {
-    let index = Index::new(&state_dir());
+    let index = Index::new(&context.settings.roots.state);
     let known = index.known().unwrap_or_else(|error| {
         super::say(&format!("troop: {error}"));
         Vec::new()
@@ -66,10 +66,10 @@ fn list(context: &Context, all: bool, json: bool) -> Result<()> {
 }
 
 /// Takes a Home out of the index.
-fn forget(path: &std::path::Path) -> Result<()> {
+fn forget(context: &Context, path: &std::path::Path) -> Result<()> {
     let path =
         std::path::absolute(path).map_err(|error| Error::io(format!("cannot use {}", path.display()), &error))?;
-    if Index::new(&state_dir()).forget(std::slice::from_ref(&path))?.is_empty() {
+    if Index::new(&context.settings.roots.state).forget(std::slice::from_ref(&path))?.is_empty() {
         return Err(Error::new(
             Kind::NotFound,
             format!("{} is not in the index of Homes; troop home list --all shows those there are", path.display()),

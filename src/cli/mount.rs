@@ -1,7 +1,7 @@
 //! `troop mount` and `troop umount`.
 
 use super::args::{Common, Mount};
-use super::context::{Context, home, state_dir};
+use super::context::{Context, home};
 use super::signals;
 use crate::daemon::{Daemon, Scope, Settings};
 use crate::error::{Error, Kind, Result};
@@ -26,10 +26,10 @@ pub(super) fn mount(common: &Common, options: &Mount) -> Result<()> {
     if options.detach {
         return detach(options);
     }
-    let log = options.announce.then(open_log).transpose()?;
+    let context = Context::new(common)?;
+    let log = options.announce.then(|| open_log(&context.settings.roots.state)).transpose()?;
     start_logging(log);
     let path = options.path.clone().unwrap_or_else(default_path);
-    let context = Context::new(common)?;
     for error in &context.tool_errors {
         super::say(&format!("troop: {error}"));
     }
@@ -104,12 +104,12 @@ fn detach(options: &Mount) -> Result<()> {
 
 /// A process in the background has nobody to talk to: it leaves the terminal's
 /// session and writes into a file.
-fn open_log() -> Result<File> {
+fn open_log(dir: &Path) -> Result<File> {
     // Fails only for the leader of a process group, which needs no new session.
     let _ = nix::unistd::setsid();
-    let path = state_dir().join("mount.log");
+    let path = dir.join("mount.log");
     let open = || {
-        std::fs::create_dir_all(state_dir())?;
+        std::fs::create_dir_all(dir)?;
         File::options().create(true).append(true).open(&path)
     };
     open().map_err(|error| Error::io(format!("cannot write {}", path.display()), &error))

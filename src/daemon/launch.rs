@@ -14,6 +14,7 @@ use crate::engine::LaunchOrder;
 use crate::error::{Error, Kind, Result};
 use crate::model::record::{Backend, Lifecycle, LifecycleState};
 use crate::model::{Actor, EventKind, Record, Role, RoleMethod, Terminal};
+use crate::store::homes::{self, Index};
 use crate::store::{self, Expect, LaunchManifest, launch, lifecycle, names, reports, spool};
 use crate::tmux::{Client, NewSession};
 use crate::tool::{HOOKS_ENV, Hooks, Shows, Tool};
@@ -138,6 +139,11 @@ impl Hands {
         };
         self.tell(saved.await?).await;
         crash::here("launch.published");
+        // Beside the start of the program: nobody waits for a hint.
+        let hosted = {
+            let (root, index) = (root.clone(), Index::new(&self.settings.roots.state));
+            tokio::task::spawn_blocking(move || homes::hosted(&index, &root, now))
+        };
         let new = NewSession {
             name: session.clone(),
             window_name: launch::WINDOW_NAME.to_owned(),
@@ -148,7 +154,9 @@ impl Hands {
         };
         let mut target = Target::bare(record, tool, socket.clone(), None);
         let launched = EventKind::Launched { tool: order.tool, session };
-        match self.spawn(&new, &mut target, root, (actor, launched)).await {
+        let spawned = self.spawn(&new, &mut target, root, (actor, launched)).await;
+        let _ = hosted.await;
+        match spawned {
             Ok(()) => Ok(()),
             Err(error) => {
                 // Nothing runs: the name is free again.
@@ -266,16 +274,7 @@ impl Hands {
 async fn until_up(target: &Target, link: &Link) -> Result<()> {
     let deadline = Instant::now() + UP_LIMIT;
     loop {
-        let look = match look(&link.client, &link.pane).await {
-            Ok(look) => look,
-            Err(error) if error.kind() == Kind::Gone => return Err(error),
-            // Nothing is wrong with a program because its screen cannot be read.
-            Err(_) if Instant::now() >= deadline => return Ok(()),
-            Err(_) => {
-                tokio::time::sleep(LOOK_GAP).await;
-                continue;
-            }
-        };
+        let look = look(&link.client, &link.pane).await?;
         let shown = look.screen.text.clone();
         let reading = read(&target.tool, None, &Terminal::Seen(Box::new(look)));
         match &reading.liveness {

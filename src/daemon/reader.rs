@@ -1,26 +1,54 @@
 //! Reads records and manifests, one after the other, off the loop's thread.
 
 use super::event::{Event, Events};
+use crate::engine::Fact;
 use crate::model::snapshot::Oddities;
 use crate::model::{AgentId, Manifest};
+use crate::store::homes::{Index, homes};
 use crate::store::{Change, Entry, Registry, Severity, manifest};
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendError;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// The most changes that wait to be read; more become one reading of everything.
 pub(super) const MAX_CHANGES: usize = 1024;
 
-/// Reads whatever is said to have changed until nobody can say so any more.
-pub(super) async fn run(registry: Arc<Registry>, mut changes: mpsc::Receiver<Change>, events: Events) {
-    while let Some(first) = changes.recv().await {
+/// The shortest time between two countings of what is in the Homes: while many agents start, each changes it.
+const HOMES_GAP: Duration = Duration::from_secs(1);
+
+/// Reads whatever is said to have changed until nobody can say so any more; with an `index` the Homes as well.
+pub(super) async fn run(
+    registry: Arc<Registry>,
+    index: Option<Arc<Index>>,
+    mut changes: mpsc::Receiver<Change>,
+    events: Events,
+) {
+    let mut homes_due: Option<Instant> = None;
+    let mut counted: Option<Instant> = None;
+    loop {
+        let first = tokio::select! {
+            change = changes.recv() => change,
+            () = due(homes_due) => {
+                (homes_due, counted) = (None, Some(Instant::now()));
+                if let Some(index) = &index && count_homes(registry.clone(), index.clone(), &events).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+        };
+        let Some(first) = first else { return };
         let mut batch = vec![first];
         while let Ok(more) = changes.try_recv() {
             if !batch.contains(&more) {
                 batch.push(more);
             }
+        }
+        if index.as_ref().is_some_and(|index| batch.iter().any(|change| changes_homes(change, index))) {
+            homes_due.get_or_insert_with(|| counted.map_or_else(Instant::now, |counted| counted + HOMES_GAP));
         }
         let (registry, events) = (registry.clone(), events.clone());
         // Each is sent as soon as it is read: what the loop has taken in, it has in a shape of its own.
@@ -30,6 +58,34 @@ pub(super) async fn run(registry: Arc<Registry>, mut changes: mpsc::Receiver<Cha
         if !matches!(read.await, Ok(Ok(()))) {
             return;
         }
+    }
+}
+
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn changes_homes(change: &Change, index: &Index) -> bool {
+    match change {
+        Change::Rescan | Change::Record(_) => true,
+        Change::Path(path) => *path == index.path(),
+    }
+}
+
+/// Counts what is in the Homes. An index that cannot be read leaves those that records lead to.
+async fn count_homes(registry: Arc<Registry>, index: Arc<Index>, events: &Events) -> Result<(), SendError<Event>> {
+    let counted = tokio::task::spawn_blocking(move || {
+        let known = index.known().inspect_err(|error| tracing::warn!(%error, "the index of Homes is not used"));
+        let scan = registry.scan();
+        homes(&known.unwrap_or_default(), scan.entries.iter().map(|entry| &entry.record), Timestamp::now())
+    });
+    match counted.await {
+        Ok(homes) => events.send(Event::fact(Fact::Homes(homes))).await,
+        // Only a panic ends it, and then the program.
+        Err(_) => Ok(()),
     }
 }
 

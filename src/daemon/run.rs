@@ -14,6 +14,7 @@ use crate::engine::{Effect, Fact, Note, World, plan};
 use crate::error::{Error, Result};
 use crate::model::{Actor, AgentId, EventKind, Terminal};
 use crate::port::{Answer, Hub, Request, Until};
+use crate::store::homes::Index;
 use crate::store::{Change, Registry, Watch};
 use crate::tmux::Key;
 use crate::tool::Tools;
@@ -82,6 +83,18 @@ fn known_keys(command: &Command) -> Result<()> {
     }
 }
 
+/// Has changes of the index told, where its directory can be had.
+fn watch_index(index: &Index, watch: &Watch) {
+    let path = index.path();
+    let Some(dir) = path.parent() else { return };
+    if let Err(error) = std::fs::create_dir_all(dir)
+        .map_err(|error| Error::io("it cannot be made", &error))
+        .and_then(|()| watch.also(dir.into()))
+    {
+        tracing::debug!(%error, "changes of the index of Homes are not seen at once");
+    }
+}
+
 enum Waited {
     Event(Option<Event>),
     Request(Option<Request>),
@@ -133,7 +146,12 @@ impl Loop {
         let watch = watch.inspect_err(|error| tracing::warn!(%error, "records are not watched")).ok().map(Arc::new);
         let sources = Sources::start(watch.clone(), settings.mountpoint.clone(), events.clone());
         let _ = changes.try_send(Change::Rescan);
-        let reader = tokio::spawn(reader::run(registry, changed, events));
+        // Only a tree shows the Homes.
+        let index = settings.mountpoint.as_ref().map(|_| Arc::new(Index::new(&settings.roots.state)));
+        if let (Some(index), Some(watch)) = (&index, &watch) {
+            watch_index(index, watch);
+        }
+        let reader = tokio::spawn(reader::run(registry, index, changed, events));
         Self {
             settings,
             world,

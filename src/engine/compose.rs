@@ -24,6 +24,7 @@ impl World {
             history: self.chronicle.history.clone(),
             refusal: self.refusal.clone(),
             oddities: self.oddities,
+            homes: self.homes.clone(),
             settled: self.settled,
             ..Snapshot::default()
         };

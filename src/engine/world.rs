@@ -7,7 +7,7 @@ use crate::model::history::{History, Lines};
 use crate::model::live::{Identity, Status};
 use crate::model::snapshot::Oddities;
 use crate::model::{
-    Actor, AgentId, AgentView, Event, EventKind, Manifest, Presets, Queued, Record, Screen, Terminal, Transcript,
+    Actor, AgentId, AgentView, Event, EventKind, Home, Manifest, Presets, Queued, Record, Screen, Terminal, Transcript,
 };
 use crate::tool::{Tool, Tools};
 use crate::tracker::{Report, Tracker};
@@ -36,6 +36,8 @@ pub enum Fact {
     NoRecord(AgentId),
     /// What the registry holds beside agents.
     Oddities(Oddities),
+    /// The Homes of this machine.
+    Homes(Vec<Home>),
     /// A look at an agent's terminal.
     Terminal(AgentId, Terminal),
     /// What has scrolled off an agent's screen.
@@ -156,6 +158,9 @@ pub struct World {
     pub(super) chronicle: Chronicle,
     pub(super) refusal: Arc<str>,
     pub(super) oddities: Oddities,
+    pub(super) homes: BTreeMap<u32, Arc<Home>>,
+    /// The number of every Home that was ever seen.
+    home_numbers: BTreeMap<PathBuf, u32>,
     pub(super) settled: bool,
     pub(super) version: u64,
     pub(super) dirty: bool,
@@ -175,6 +180,8 @@ impl World {
             chronicle: Chronicle::new(),
             refusal: Arc::default(),
             oddities: Oddities::default(),
+            homes: BTreeMap::new(),
+            home_numbers: BTreeMap::new(),
             settled: false,
             version: 0,
             dirty: true,
@@ -196,6 +203,7 @@ impl World {
                 // They are counted when everything has been read.
                 self.dirty |= self.chronicle.settle();
             }
+            Fact::Homes(homes) => self.take_homes(homes),
             Fact::Settled => {
                 self.dirty |= !self.settled;
                 self.settled = true;
@@ -279,6 +287,18 @@ impl World {
             agent.history.push(&lines);
             self.chronicle.push(&agent.record.manifest_path, event, &lines);
         }
+    }
+
+    /// Numbers the Homes, from 1 in the order in which they are first seen.
+    fn take_homes(&mut self, homes: Vec<Home>) {
+        let mut numbered = BTreeMap::new();
+        for home in homes {
+            let next = u32::try_from(self.home_numbers.len() + 1).unwrap_or(u32::MAX);
+            let number = *self.home_numbers.entry(home.path.clone()).or_insert(next);
+            numbered.insert(number, Arc::new(home));
+        }
+        self.dirty |= self.homes != numbered;
+        self.homes = numbered;
     }
 
     fn take_record(

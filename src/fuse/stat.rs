@@ -75,7 +75,9 @@ pub(super) fn file_type(kind: NodeKind) -> FileType {
 /// How long the kernel may keep a name: what comes and goes inside an agent's directory is not announced.
 pub(super) fn name_ttl(node: Node) -> Duration {
     match node {
-        Node::Turn(..) | Node::LastTurn(_) | Node::Queued(..) | Node::Log(..) => FILE_TTL,
+        Node::Turn(..) | Node::LastTurn(_) | Node::Queued(..) | Node::Log(..) | Node::Home(_) | Node::HomeLink(_) => {
+            FILE_TTL
+        }
         _ => NAME_TTL,
     }
 }
@@ -90,7 +92,10 @@ pub(super) fn attr_ttl(node: Node) -> Duration {
         | Node::Turn(..)
         | Node::TurnFile(..)
         | Node::LastTurn(_)
-        | Node::Queued(..) => FILE_TTL,
+        | Node::Queued(..)
+        | Node::Home(_)
+        | Node::HomeFile(..)
+        | Node::HomeLink(_) => FILE_TTL,
         _ => NAME_TTL,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::evidence::{Evidence, Question};
 use super::history::History;
+use super::home::Home;
 use super::live::{LiveState, Status, Tristate};
 use super::name::AgentId;
 use super::record::Backend;
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub agents: BTreeMap<Arc<str>, Arc<AgentView>>,
     /// Stopped agents that can be relaunched, by directory name.
     pub stopped: BTreeMap<Arc<str>, Arc<AgentView>>,
+    /// The Homes of this machine, by the number that each got when it was first seen.
+    pub homes: BTreeMap<u32, Arc<Home>>,
     /// The tool definitions in force: name and the text of its file.
     pub tools: Arc<[(Arc<str>, Arc<str>)]>,
     /// The agent of each slot, and where it is listed.

@@ -22,6 +22,8 @@ pub struct Roots {
     pub legacy_registry: Option<PathBuf>,
     /// Holds `sessions/<backend>/<session-id>/`.
     pub home: PathBuf,
+    /// What troop keeps for all Homes: the index of them, and the log of a mount in the background.
+    pub state: PathBuf,
 }
 
 impl Roots {
@@ -33,7 +35,7 @@ impl Roots {
         let user_home = user_home(get("HOME"))?;
         let registry = match get(REGISTRY_VARIABLE) {
             Some(value) => absolute(REGISTRY_VARIABLE, &value, &user_home)?,
-            None => config_home(get("XDG_CONFIG_HOME"), &user_home).join("houmao/registry"),
+            None => xdg(get("XDG_CONFIG_HOME"), &user_home, ".config").join("houmao/registry"),
         };
         let home = match get(HOME_VARIABLE) {
             Some(value) => absolute(HOME_VARIABLE, &value, &user_home)?,
@@ -42,7 +44,8 @@ impl Roots {
         let registry = resolve(&registry);
         let legacy = resolve(&user_home.join(".houmao/registry"));
         let legacy_registry = (legacy.is_dir() && legacy != registry).then_some(legacy);
-        Ok(Self { registry, legacy_registry, home: resolve(&home) })
+        let state = xdg(get("XDG_STATE_HOME"), &user_home, ".local/state").join("troop");
+        Ok(Self { registry, legacy_registry, home: resolve(&home), state })
     }
 
     /// The session root for a session id: `<home>/sessions/<backend>/<session-id>`.
@@ -68,8 +71,8 @@ fn user_home(variable: Option<OsString>) -> Result<PathBuf> {
 }
 
 // The XDG Base Directory Specification: a relative value is ignored.
-fn config_home(variable: Option<OsString>, user_home: &Path) -> PathBuf {
-    variable.map(PathBuf::from).filter(|path| path.is_absolute()).unwrap_or_else(|| user_home.join(".config"))
+fn xdg(variable: Option<OsString>, user_home: &Path, default: &str) -> PathBuf {
+    variable.map(PathBuf::from).filter(|path| path.is_absolute()).unwrap_or_else(|| user_home.join(default))
 }
 
 fn absolute(variable: &str, value: &OsStr, user_home: &Path) -> Result<PathBuf> {
@@ -117,6 +120,7 @@ mod tests {
         assert_eq!(roots.registry, Path::new("/nobody/home/.config/houmao/registry"));
         assert_eq!(roots.home, Path::new("/nobody/home/.troop"));
         assert_eq!(roots.legacy_registry, None);
+        assert_eq!(roots.state, Path::new("/nobody/home/.local/state/troop"));
         assert_eq!(
             roots.session_root(Backend::LocalInteractive, "s-1"),
             Path::new("/nobody/home/.troop/sessions/local_interactive/s-1")

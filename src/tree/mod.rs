@@ -3,6 +3,7 @@
 //! command; pure. One table ([`table`]) says what there is: lookup, listings, the
 //! mounted README and the documentation come from its rows.
 
+mod homes;
 mod log;
 mod node;
 mod readme;
@@ -22,7 +23,7 @@ use crate::model::{AgentView, Listing, Queued, Snapshot, Status};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
-use table::{AGENT, AgentFile, Form, ROOT, RootFile, TURN, WaitFile};
+use table::{AGENT, AgentFile, Form, HOME, HomeFile, ROOT, RootFile, TURN, WaitFile};
 
 /// Where a link leads whose target nobody knows: nowhere.
 const UNKNOWN: &str = "unknown";
@@ -77,6 +78,14 @@ pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
         Node::ToolDir(tool) => {
             let agent = snapshot.agents.get(name)?;
             (Node::tool_dir(&agent.state.identity.tool) == Node::ToolDir(tool)).then_some(Node::ToolLink(agent.slot))
+        }
+        Node::Homes => homes::lookup(snapshot, name),
+        Node::Home(number) => {
+            homes::find(snapshot, number)?;
+            HOME.iter().find(|row| row.name == name).map(|row| Node::HomeFile(number, row.file))
+        }
+        Node::HomeFile(number, HomeFile::Agents) => {
+            homes::links(snapshot, number).into_iter().find(|link| *link.name == *name).map(|link| link.node)
         }
         Node::Tools => {
             let tool = name.strip_suffix(".toml")?;
@@ -141,6 +150,15 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
             .filter(|(_, agent)| Node::tool_dir(&agent.state.identity.tool) == dir)
             .map(|(name, agent)| Entry { name: name.clone(), node: Node::ToolLink(agent.slot) })
             .collect(),
+        Node::Homes => snapshot.homes.keys().map(|number| entry(&number.to_string(), Node::Home(*number))).collect(),
+        Node::Home(number) => {
+            homes::find(snapshot, number)?;
+            HOME.iter().map(|row| entry(row.name, Node::HomeFile(number, row.file))).collect()
+        }
+        Node::HomeFile(number, HomeFile::Agents) => {
+            homes::find(snapshot, number)?;
+            homes::links(snapshot, number)
+        }
         Node::Tools => {
             snapshot.tools.iter().map(|(name, _)| entry(&format!("{name}.toml"), Node::tool_file(name))).collect()
         }
@@ -172,13 +190,30 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
 pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
     let dir = |mtime| Attributes { kind: NodeKind::Dir, mode: 0o700, size: 0, mtime };
     match node {
-        Node::Root | Node::Agents | Node::Stopped | Node::ById | Node::ByStatus | Node::ByTool | Node::Tools => {
-            Some(dir(None))
+        Node::Root
+        | Node::Agents
+        | Node::Stopped
+        | Node::ById
+        | Node::ByStatus
+        | Node::ByTool
+        | Node::Homes
+        | Node::Tools => Some(dir(None)),
+        Node::Home(number) => homes::find(snapshot, number).map(|home| dir(Some(home.last_seen))),
+        Node::HomeFile(number, file) => {
+            let mtime = Some(homes::find(snapshot, number)?.last_seen);
+            match file.row().form {
+                Form::Dir => Some(dir(mtime)),
+                Form::Link => link_attributes(snapshot, node, mtime),
+                form => {
+                    let size = content(snapshot, node)?.len() as u64;
+                    Some(Attributes { kind: NodeKind::File, mode: form.mode(), size, mtime })
+                }
+            }
         }
         Node::StatusDir(_) => Some(dir(None)),
         Node::ToolDir(_) => tools_in_use(snapshot).any(|tool| Node::tool_dir(tool) == node).then(|| dir(None)),
         Node::Agent(slot) => snapshot.by_slot(slot).map(|(_, agent)| dir(Some(agent.state.status_since))),
-        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) | Node::LastTurn(_) => {
+        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) | Node::HomeLink(_) | Node::LastTurn(_) => {
             link_attributes(snapshot, node, None)
         }
         Node::Turn(slot, turn) => turns::find(snapshot, slot, turn).map(|turn| dir(Some(turn.changed_at()))),
@@ -253,6 +288,8 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
     match node {
         Node::IdLink(slot) => agent(slot).map(|found| to("../", found)),
         Node::StatusLink(slot) | Node::ToolLink(slot) => agent(slot).map(|found| to("../../", found)),
+        Node::HomeLink(slot) => agent(slot).map(|found| to("../../../", found)),
+        Node::HomeFile(number, HomeFile::Path) => homes::find(snapshot, number).map(|home| home.path.clone()),
         Node::LastTurn(slot) => {
             let (_, view) = agent(slot)?;
             view.turns.last().map(|turn| PathBuf::from(turn.number.to_string()))
@@ -285,7 +322,10 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
 pub fn kind(node: Node) -> NodeKind {
     match node {
         Node::RootFile(_) | Node::ToolFile(_) | Node::TurnFile(..) | Node::Queued(..) | Node::Log(..) => NodeKind::File,
-        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) | Node::LastTurn(_) => NodeKind::Link,
+        Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) | Node::HomeLink(_) | Node::LastTurn(_) => {
+            NodeKind::Link
+        }
+        Node::HomeFile(_, file) => kind_of(file.row().form),
         Node::WaitTurn(..) => NodeKind::File,
         Node::WaitFile(_, file) => kind_of(file.row().form),
         Node::AgentFile(_, file) => kind_of(file.row().form),
@@ -336,6 +376,7 @@ impl RootFile {
             Self::ById => Node::ById,
             Self::ByStatus => Node::ByStatus,
             Self::ByTool => Node::ByTool,
+            Self::Homes => Node::Homes,
             Self::Tools => Node::Tools,
             Self::HistoryJsonl | Self::HistoryJsonlBefore => return log::root_node(snapshot, self),
             Self::Readme | Self::Control | Self::Index => Node::RootFile(self),

@@ -8,7 +8,7 @@
 //! ```
 
 use super::log::Log;
-use super::table::{AgentFile, RootFile, TurnFile, WaitFile};
+use super::table::{AgentFile, HomeFile, RootFile, TurnFile, WaitFile};
 use crate::model::Status;
 
 /// One thing in the tree.
@@ -26,10 +26,18 @@ pub enum Node {
     ByStatus,
     /// `by-tool/`
     ByTool,
+    /// `homes/`
+    Homes,
     /// `tools/`
     Tools,
     /// A file at the top.
     RootFile(RootFile),
+    /// `homes/N/`, by number.
+    Home(u32),
+    /// A file of a Home.
+    HomeFile(u32, HomeFile),
+    /// An agent's link in `homes/N/agents/`.
+    HomeLink(u32),
     /// `by-status/STATUS/`
     StatusDir(Status),
     /// `by-tool/TOOL/`, by a hash of the tool's name.
@@ -77,6 +85,8 @@ const QUEUED: u64 = 10;
 const LOG: u64 = 11;
 const WAIT_FILE: u64 = 12;
 const WAIT_TURN: u64 = 13;
+const HOME: u64 = 14;
+const HOME_FILE: u64 = 15;
 
 /// The middle of what belongs to a turn: the turn above the slot.
 fn with_turn(slot: u32, turn: u16) -> u64 {
@@ -118,6 +128,10 @@ impl Node {
             Self::ByStatus => pack(FIXED, 0, 5),
             Self::ByTool => pack(FIXED, 0, 6),
             Self::Tools => pack(FIXED, 0, 7),
+            Self::Homes => pack(FIXED, 0, 8),
+            Self::Home(number) => pack(HOME, number.into(), 0),
+            Self::HomeFile(number, file) => pack(HOME_FILE, number.into(), file as u64),
+            Self::HomeLink(slot) => pack(LINK, slot.into(), 4),
             Self::RootFile(file) => pack(ROOT_FILE, 0, file as u64),
             Self::StatusDir(status) => pack(STATUS_DIR, 0, status as u64),
             Self::ToolDir(hash) => pack(TOOL_DIR, hash, 0),
@@ -153,6 +167,9 @@ impl Node {
             (FIXED, 5) => Self::ByStatus,
             (FIXED, 6) => Self::ByTool,
             (FIXED, 7) => Self::Tools,
+            (FIXED, 8) => Self::Homes,
+            (HOME, 0) => Self::Home(slot?),
+            (HOME_FILE, number) => Self::HomeFile(slot?, HomeFile::from_number(number)?),
             (ROOT_FILE, number) => Self::RootFile(RootFile::from_number(number)?),
             (STATUS_DIR, number) => Self::StatusDir(*Status::ALL.get(usize::from(number))?),
             (TOOL_DIR, 0) => Self::ToolDir(middle),
@@ -166,6 +183,7 @@ impl Node {
             (LINK, 1) => Self::StatusLink(slot?),
             (LINK, 2) => Self::ToolLink(slot?),
             (LINK, 3) => Self::LastTurn(slot?),
+            (LINK, 4) => Self::HomeLink(slot?),
             (QUEUED, low) => Self::Queued(low_slot, u32::from(turn) << 8 | u32::from(low)),
             (TURN, 0) => Self::Turn(low_slot, turn),
             (TURN_FILE, number) => Self::TurnFile(low_slot, turn, TurnFile::from_number(number)?),
@@ -204,6 +222,7 @@ mod tests {
                 Node::Agent(slot), Node::AgentFile(slot, AGENT_ROWS[file].file), Node::IdLink(slot),
                 Node::StatusLink(slot), Node::ToolLink(slot), Node::tool_dir(&tool), Node::tool_file(&tool),
                 Node::WaitFile(slot, WaitFile::Turn), Node::WaitTurn(slot, part),
+                Node::Home(slot), Node::HomeFile(slot, HomeFile::Agents), Node::HomeLink(slot),
             ];
             for node in nodes {
                 prop_assert_eq!(Node::from_ino(node.ino()), Some(node));

@@ -1,6 +1,6 @@
 //! The README in the mount, written from the table.
 
-use super::table::{AGENT, Form, ROOT, WAIT};
+use super::table::{AGENT, Form, HOME, ROOT, WAIT};
 use std::fmt::Write;
 
 /// The text of `<mount>/README`.
@@ -19,6 +19,8 @@ pub(super) fn readme() -> String {
          At the top\n\n",
     );
     rows(&mut text, ROOT.iter().map(|row| (row.name, row.form, row.doc)));
+    text.push_str("\nIn homes/N/\n\n");
+    rows(&mut text, HOME.iter().map(|row| (row.name, row.form, row.doc)));
     text.push_str("\nIn agents/NAME/ and stopped/NAME/\n\n");
     rows(&mut text, AGENT.iter().map(|row| (row.name, row.form, row.doc)));
     text.push_str("\nIn agents/NAME/wait/, not listed: reading one waits, then gives one line\n\n");

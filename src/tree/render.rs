@@ -1,5 +1,6 @@
 //! What reading a file shows.
 
+use super::homes;
 use super::log;
 use super::node::Node;
 use super::readme::readme;
@@ -63,6 +64,7 @@ pub fn content(snapshot: &Snapshot, node: Node) -> Option<Content> {
             let (_, agent) = snapshot.by_slot(slot)?;
             Some(fixed(super::queued(agent, node).map_or_else(String::new, |queued| line_or_nothing(&queued.text))))
         }
+        Node::HomeFile(number, file) => homes::content(homes::find(snapshot, number)?, file),
         Node::TurnFile(slot, turn, file) => turns::find(snapshot, slot, turn).map(|turn| turns::content(turn, file)),
         Node::Log(slot, log, part) => log::content(snapshot, slot, log, part),
         Node::AgentFile(slot, file) => snapshot.by_slot(slot).and_then(|(_, agent)| agent_file(snapshot, agent, file)),

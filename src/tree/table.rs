@@ -89,6 +89,7 @@ table! {
         ById "by-id" Dir "the same agents by their registry id";
         ByStatus "by-status" Dir "the live agents by status";
         ByTool "by-tool" Dir "the live agents by tool";
+        Homes "homes" Dir "the Homes of this machine, the directories in which agents have their sessions, by number";
         Tools "tools" Dir "the tool definitions in force";
     }
 }
@@ -151,6 +152,17 @@ table! {
         Json "turn.json" Read "when it began and ended, how it is known, how it ended, and its prompt's id";
         Prompt "prompt" Read "what was asked; empty where nobody asked through troop";
         Reply "reply" Read "what was answered; empty while it goes on and where there is no answer";
+    }
+}
+
+table! {
+    /// What is in a Home's directory.
+    HOME of
+    /// A name in a Home's directory.
+    HomeFile {
+        Path "path" Link "where it is";
+        Summary "summary.json" Read "how many sessions it has and how many of them live, and when one was last made";
+        Agents "agents" Dir "links to its agents, live and stopped";
     }
 }
 

@@ -8,6 +8,7 @@ mod evidence;
 mod faults;
 mod gone;
 mod history;
+mod homes;
 mod keyboard;
 mod launch;
 mod listing;

@@ -93,7 +93,12 @@ impl Fixture {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().canonicalize().unwrap();
-        let roots = Roots { registry: base.join("registry"), legacy_registry: None, home: base.join("home") };
+        let roots = Roots {
+            registry: base.join("registry"),
+            legacy_registry: None,
+            home: base.join("home"),
+            state: base.join("state"),
+        };
         Self { registry: Registry::new(roots), _dir: dir, base }
     }
 

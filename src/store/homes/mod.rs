@@ -6,29 +6,26 @@ mod index;
 pub use index::{INDEX_FILE, Index, Known};
 
 use super::launch::MANIFEST_FILE;
-use crate::model::Record;
+use super::machine::Machine;
+use crate::model::home::{SESSIONS, home_of};
+use crate::model::{Home, Record};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The directory of a Home with one directory a backend.
-const SESSIONS: &str = "sessions";
 /// The most sessions of a Home that are counted.
 const MAX_SESSIONS: usize = 100_000;
 
-/// A Home and what is in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Home {
-    /// Where it is.
-    pub path: PathBuf,
-    /// When a session was last made there, as far as the index or a record says.
-    pub last_seen: Timestamp,
-    /// Sessions whose record claims a live agent.
-    pub active: usize,
-    /// Sessions that have a manifest, whatever became of them.
-    pub total: usize,
-    /// Whether the index has it; else a record led to it.
-    pub is_registered: bool,
+/// Writes down that the session in `session_root` is made on this machine now: in the index, and beside the session. Both are
+/// hints; what cannot be written is said in the log and stops nobody.
+pub fn hosted(index: &Index, session_root: &Path, now: Timestamp) {
+    if let Err(error) = Machine::here().and_then(|machine| machine.mark(session_root)) {
+        tracing::warn!(%error, "it is not written down on which machine the session was made");
+    }
+    let registered = home_of(session_root).map_or(Ok(()), |home| index.register(home, now));
+    if let Err(error) = registered {
+        tracing::warn!(%error, "the index of Homes does not have the Home of the session");
+    }
 }
 
 /// The Homes of this machine: those of the index and those that records point into, newest first.
@@ -59,12 +56,6 @@ pub fn homes<'a>(known: &[Known], records: impl Iterator<Item = &'a Record> + Cl
     homes
 }
 
-/// The Home of a session root, when that lies in one: `HOME/sessions/BACKEND/SESSION`.
-pub fn home_of(session_root: &Path) -> Option<&Path> {
-    let sessions = session_root.parent()?.parent()?;
-    (sessions.file_name()? == SESSIONS).then(|| sessions.parent()).flatten()
-}
-
 /// The session roots in a Home: what has a manifest. A Home that cannot be read has none.
 pub fn session_roots(home: &Path) -> Vec<PathBuf> {
     let directories = |dir: &Path| {
@@ -84,14 +75,6 @@ pub fn session_roots(home: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_session_root_is_in_a_home_or_not() {
-        assert_eq!(home_of(Path::new("/h/sessions/local_interactive/s-1")), Some(Path::new("/h")));
-        for none in ["/h/local_interactive/s-1", "/sessions", "/", "s"] {
-            assert_eq!(home_of(Path::new(none)), None, "{none}");
-        }
-    }
 
     #[test]
     fn only_what_has_a_manifest_is_a_session() {

@@ -35,6 +35,7 @@ pub fn everything(dir: &Path) -> Vec<PathBuf> {
 ///     by-id/          links to agents by their registry id
 ///     by-status/      a directory per status with links to the agents that have it
 ///     by-tool/        a directory per tool with links to the agents that run it
+///     homes/          the Homes of this machine by number, each with path, summary.json and links to its agents
 ///     tools/          the tool definitions in force, as TOML
 ///
 /// The directory of an agent holds `status`, `state.json`, `history`, `history.jsonl`, `screen`,
@@ -45,8 +46,19 @@ pub fn everything(dir: &Path) -> Vec<PathBuf> {
 #[test]
 fn the_names() {
     let world = World::with("a");
-    let top =
-        ["README", "agents", "by-id", "by-status", "by-tool", "control", "history.jsonl", "index", "stopped", "tools"];
+    let top = [
+        "README",
+        "agents",
+        "by-id",
+        "by-status",
+        "by-tool",
+        "control",
+        "history.jsonl",
+        "homes",
+        "index",
+        "stopped",
+        "tools",
+    ];
     assert_eq!(world.names(""), top);
     let agent = [
         "control",
