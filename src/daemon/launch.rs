@@ -274,7 +274,16 @@ impl Hands {
 async fn until_up(target: &Target, link: &Link) -> Result<()> {
     let deadline = Instant::now() + UP_LIMIT;
     loop {
-        let look = look(&link.client, &link.pane).await?;
+        let look = match look(&link.client, &link.pane).await {
+            Ok(look) => look,
+            Err(error) if error.kind() == Kind::Gone => return Err(error),
+            // Nothing is wrong with a program because its screen cannot be read.
+            Err(_) if Instant::now() >= deadline => return Ok(()),
+            Err(_) => {
+                tokio::time::sleep(LOOK_GAP).await;
+                continue;
+            }
+        };
         let shown = look.screen.text.clone();
         let reading = read(&target.tool, None, &Terminal::Seen(Box::new(look)));
         match &reading.liveness {
