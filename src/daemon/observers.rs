@@ -6,7 +6,7 @@ use super::event::{Events, Fresh, Link, Serial};
 use super::observe::{Watched, observe};
 use super::pace::Crowd;
 use super::survey::Surveys;
-use crate::engine::World;
+use crate::engine::{World, recovery};
 use crate::error::Result;
 use crate::model::{AgentId, Manifest, Status, Terminal};
 use crate::tmux::{Client, Socket};
@@ -80,7 +80,10 @@ impl Observers {
     /// Makes the observer of an agent fit its record.
     pub(super) fn reconcile(&mut self, id: &AgentId, world: &World, now: Timestamp) {
         let Some(agent) = world.agents.get(id) else { return };
-        let wanted = agent.is_live(now) && self.settings.scope.covers(id);
+        // While somebody relaunches it, what is to be seen is the program that goes.
+        let wanted = agent.is_live(now)
+            && self.settings.scope.covers(id)
+            && !recovery::is_relaunching(&agent.record, now);
         let (Some(session), true) = (&agent.record.session, wanted) else {
             self.all.remove(id);
             return;
@@ -249,14 +252,14 @@ impl Observers {
     }
 
     fn start(&mut self, id: &AgentId, fresh: Option<Fresh>, world: &World) {
-        let pane = world.agents.get(id).and_then(|agent| agent.manifest.as_ref().ok()?.pane.clone());
+        let manifest = world.agents.get(id).and_then(|agent| agent.manifest.clone().ok());
         let Some(observer) = self.all.get_mut(id).filter(|observer| observer.task.is_none()) else { return };
         let watched = Watched {
             agent: id.clone(),
             serial: observer.serial,
             socket: observer.socket.clone(),
             session: observer.session.clone(),
-            pane,
+            manifest,
             crowd: self.crowd.clone(),
         };
         observer.task = Some(tokio::spawn(observe(watched, fresh, self.events.clone())).abort_handle());

@@ -220,6 +220,11 @@ impl Loop {
                 }
             }
             Event::Followed { agent, serial } => self.sources.read(&agent, serial),
+            Event::Probed { agent, serial, probe } => {
+                if self.observers.is_current(&agent, serial) {
+                    self.learn(Fact::Probed(agent, probe), now);
+                }
+            }
             Event::Scrolled { agent, serial, text } => {
                 if self.observers.is_current(&agent, serial) {
                     self.learn(Fact::Scrollback(agent, text), now);

@@ -6,6 +6,7 @@ mod chronicle;
 mod compose;
 mod on_screen;
 mod plan;
+pub mod recovery;
 mod turns;
 mod world;
 

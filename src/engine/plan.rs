@@ -1,10 +1,11 @@
 //! From a command to effects: everything that can be refused without touching a
 //! terminal or a file is refused here.
 
+use super::recovery;
 use super::world::{Agent, World};
 use crate::command::{Command, Launch, QueueChange, TroopVerb, Verb};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AgentId, AgentName, AgentView, Question};
+use crate::model::{AgentId, AgentName, AgentView, ChatSession, Question};
 use crate::tool::Pick;
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -63,6 +64,18 @@ pub enum Effect {
         /// Without waiting for the program.
         force: bool,
     },
+    /// Start its program again.
+    Relaunch {
+        /// Whose.
+        agent: AgentId,
+        /// With which conversation.
+        chat: ChatSession,
+    },
+    /// Let go of it.
+    Close {
+        /// Of whom.
+        agent: AgentId,
+    },
     /// Start an agent.
     Launch(LaunchOrder),
     /// Retire the record.
@@ -117,7 +130,7 @@ pub fn plan(world: &World, command: Command, now: Timestamp) -> Result<Vec<Effec
             view(world, &agent)?.may_type()?;
             Ok(vec![Effect::Press { agent, keys }])
         }
-        Command::Control { agent, verbs } => verbs.into_iter().map(|verb| control(world, &agent, verb)).collect(),
+        Command::Control { agent, verbs } => verbs.into_iter().map(|verb| control(world, &agent, verb, now)).collect(),
         Command::Retire { agent } => {
             view(world, &agent)?.may_retire()?;
             Ok(vec![Effect::Retire { agent }])
@@ -130,7 +143,7 @@ pub fn plan(world: &World, command: Command, now: Timestamp) -> Result<Vec<Effec
     }
 }
 
-fn control(world: &World, id: &AgentId, verb: Verb) -> Result<Effect> {
+fn control(world: &World, id: &AgentId, verb: Verb, now: Timestamp) -> Result<Effect> {
     let view = view(world, id)?;
     let agent = id.clone();
     match verb {
@@ -146,13 +159,43 @@ fn control(world: &World, id: &AgentId, verb: Verb) -> Result<Effect> {
             Ok(Effect::Resize { agent, cols, rows })
         }
         Verb::Stop { force } => {
-            let known = find(world, id)?;
-            if !known.record.lifecycle.state.is_live() {
-                return Err(Error::new(Kind::Gone, format!("{} is stopped already", view.dir_name)));
-            }
+            not_relaunching(find(world, id)?, view, now)?;
+            is_live(view)?;
             Ok(Effect::Stop { agent, force })
         }
+        Verb::Relaunch(chat) => {
+            let known = find(world, id)?;
+            not_relaunching(known, view, now)?;
+            view.may_relaunch()?;
+            // Whether its program can go on with that conversation.
+            known.tool.argv(&[], None, &chat)?;
+            Ok(Effect::Relaunch { agent, chat })
+        }
+        Verb::Close => {
+            not_relaunching(find(world, id)?, view, now)?;
+            is_live(view)?;
+            Ok(Effect::Close { agent })
+        }
     }
+}
+
+/// What is stopped already can be neither stopped nor closed.
+fn is_live(view: &AgentView) -> Result<()> {
+    if view.state.lifecycle.state.is_live() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Gone, format!("{} is stopped already", view.dir_name)))
+}
+
+/// Whoever relaunches it is left alone, as long as a relaunch may take.
+fn not_relaunching(agent: &Agent, view: &AgentView, now: Timestamp) -> Result<()> {
+    if recovery::is_relaunching(&agent.record, now) {
+        return Err(Error::new(
+            Kind::Busy,
+            format!("{} is being relaunched; wait until its status is ready", view.dir_name),
+        ));
+    }
+    Ok(())
 }
 
 /// An answer that could be given now to the question that is shown.
