@@ -80,7 +80,12 @@ pub fn plant(sandbox: &Sandbox, name: &str) -> Fallible<PathBuf> {
         pane: None,
         tmux_socket: None,
         tool_version: None,
-        role_name: name.to_owned(),
+        has_hooks: false,
+        chat: troop::model::ChatSession::New,
+        model: None,
+        profile: None,
+        env: Vec::new(),
+        role: None,
         now,
     };
     fs::create_dir_all(&root)?;

@@ -1,35 +1,22 @@
 //! The commands that act on agents.
 
-use super::args::{Common, Launch};
+use super::args::Common;
 use super::context::{Context, actor};
-use crate::command::{self, Command, Draft, MAX_PROMPT_BYTES, Verb};
-use crate::daemon::Scope;
+use crate::command::{Command, Draft, MAX_PROMPT_BYTES, Verb};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AgentName, TurnOutcome};
+use crate::model::{Status, TurnOutcome};
 use crate::port::Until;
 use std::io::Read;
 use std::time::Duration;
 
 /// How long a command waits for what it asked for.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// How long `troop prompt` waits for the prompt's turn, or for the tracker to give it up.
 const CONFIRM_LIMIT: Duration = Duration::from_secs(10);
 
-/// `troop launch`
-pub(super) fn launch(common: &Common, options: Launch) -> Result<()> {
-    let name = AgentName::new(&options.name)?;
-    let context = Context::new(common)?;
-    let cwd = match options.cwd {
-        Some(dir) => {
-            std::path::absolute(&dir).map_err(|error| Error::io(format!("cannot use {}", dir.display()), &error))?
-        }
-        None => context.settings.default_cwd.clone(),
-    };
-    let daemon = context.start(Scope::Records)?;
-    let launch = command::Launch { name, tool: Some(options.tool), cwd: Some(cwd), argv: options.argv };
-    daemon.port().call(Command::launch(launch), actor(), Until::Done, LIMIT)
-}
+/// How long `troop prompt` waits for an agent that is starting: a little longer than an agent may be.
+const START_LIMIT: Duration = Duration::from_secs(32);
 
 /// `troop prompt`
 pub(super) fn prompt(common: &Common, name: &str, words: &[String]) -> Result<()> {
@@ -44,7 +31,14 @@ pub(super) fn prompt(common: &Common, name: &str, words: &[String]) -> Result<()
         draft.push(words.join(" ").as_bytes())?;
     }
     let text = draft.finish()?;
-    let (daemon, agent, view) = Context::new(common)?.one(name)?;
+    let (daemon, agent, mut view) = Context::new(common)?.one(name)?;
+    if view.status() == Status::Starting {
+        // Whoever launches an agent and prompts it means the agent that it will be in a moment.
+        let up = daemon.port().wait_for(START_LIMIT, |snapshot| {
+            snapshot.by_id(&agent).map(|(_, view)| view.clone()).filter(|view| view.status() != Status::Starting)
+        });
+        view = up.unwrap_or(view);
+    }
     view.may_prompt()?;
     let last = view.turns.last().map_or(0, |turn| turn.number);
     daemon.port().call(Command::Prompt { agent: agent.clone(), text }, actor(), Until::Done, LIMIT)?;

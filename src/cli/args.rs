@@ -1,7 +1,8 @@
 //! What can be typed.
 
 use crate::command::Verb;
-use crate::model::Condition;
+use crate::model::launch_options::{check_model, env_pair};
+use crate::model::{ChatSession, Condition};
 use crate::stand_in;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -179,27 +180,63 @@ pub(super) struct Mount {
     /// Return as soon as the mount answers, and serve it in the background
     #[arg(long)]
     pub(super) detach: bool,
-    /// The tool of a launch that names none
-    #[arg(long, value_name = "TOOL", default_value = crate::tool::STAND_IN)]
-    pub(super) default_tool: String,
+    /// The tool of a launch that names none [default: the configuration's, else stand-in]
+    #[arg(long, value_name = "TOOL")]
+    pub(super) default_tool: Option<String>,
     /// Say "ready" on standard output when the mount answers
     #[arg(long, hide = true)]
     pub(super) announce: bool,
 }
 
+/// Where the rest comes from, and what comes of it.
+const LAUNCH_HELP: &str = "\
+What is not said comes from the profile, then from [defaults] in ~/.config/troop/config.toml, then from the
+tool. A model there counts for the tool beside it. After -- everything is yours: the model and the role of
+[defaults] stay out of it.
+Returns when the program is there and shows something, or with the reason why it is not. A role that
+is told as the first prompt has been sent by then.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = LAUNCH_HELP)]
 pub(super) struct Launch {
     /// Its name: letters, digits, '_' and '-'
     pub(super) name: String,
-    /// Which tool: a name under tools/ in the mount
-    #[arg(long, value_name = "TOOL", default_value = crate::tool::STAND_IN)]
-    pub(super) tool: String,
+    /// The profile in the configuration
+    #[arg(long, value_name = "PROFILE")]
+    pub(super) profile: Option<String>,
+    /// Which tool: a name under tools/ in the mount [default: stand-in]
+    #[arg(long, value_name = "TOOL")]
+    pub(super) tool: Option<String>,
     /// Where it works [default: the current directory]
     #[arg(long, value_name = "DIR")]
     pub(super) cwd: Option<PathBuf>,
+    /// The file with its role: what it is told before anybody prompts it
+    #[arg(long, value_name = "FILE")]
+    pub(super) role: Option<PathBuf>,
+    /// Which model, as its tool calls it
+    #[arg(long, value_name = "MODEL", value_parser = parse_model)]
+    pub(super) model: Option<String>,
+    /// A variable for its program; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_env)]
+    pub(super) env: Vec<(String, String)>,
+    /// Go on with a conversation: the last one of the directory, or the one with that id
+    #[arg(long, value_name = "last|ID", value_parser = parse_chat)]
+    pub(super) resume: Option<ChatSession>,
     /// The command in place of the tool's own
     #[arg(last = true, value_name = "ARGV")]
     pub(super) argv: Vec<String>,
+}
+
+fn parse_model(model: &str) -> Result<String, String> {
+    check_model(model).map(|()| model.to_owned()).map_err(|error| error.to_string())
+}
+
+fn parse_env(text: &str) -> Result<(String, String), String> {
+    env_pair(text).map_err(|error| error.to_string())
+}
+
+fn parse_chat(word: &str) -> Result<ChatSession, String> {
+    ChatSession::resumed(word).map_err(|error| error.to_string())
 }
 
 /// What a recording is.

@@ -1,12 +1,13 @@
 //! The caller's environment, turned into what a loop is started with.
 
 use super::args::Common;
+use super::config;
 use crate::daemon::{Daemon, Scope, Settings, tool_overrides};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Actor, AgentId, AgentView, Status};
 use crate::store::{Registry, Roots};
 use crate::tmux::Socket;
-use crate::tool::{STAND_IN, Tools};
+use crate::tool::Tools;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,17 +37,21 @@ impl Context {
             .collect();
         let variable = |name: &str| std::env::var(name).ok();
         let (overrides, tool_errors) = tool_overrides(&config_dir().join("tools"));
+        let config = config::read(&config_dir().join(config::CONFIG_FILE), &self::home());
+        if let Some(wrong) = &config.presets.wrong {
+            super::say(&format!("troop: {wrong}; it does not count until then"));
+        }
         let settings = Settings {
             roots: roots.clone(),
             socket: Socket::resolve(common.tmux_socket.as_deref(), variable),
             default_socket: Socket::resolve(None, variable),
             tool_overrides: overrides,
-            default_tool: STAND_IN.to_owned(),
+            presets: config.presets,
             default_cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             environment,
             scope: Scope::All,
             keeps_history: false,
-            allows_approvals: common.allow_approvals,
+            allows_approvals: common.allow_approvals || config.allow_approvals,
             mountpoint: None,
         };
         Ok(Self { settings, registry: Registry::new(roots), tool_errors })

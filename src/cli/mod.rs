@@ -3,10 +3,12 @@
 
 mod agents;
 mod args;
+mod config;
 mod context;
 mod doctor;
 mod exit;
 mod explain;
+mod launch;
 mod list;
 mod mount;
 mod replay;
@@ -34,7 +36,7 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
     match command {
         Command::Mount(options) => mount::mount(common, &options),
         Command::Umount { path } => mount::umount(path.as_deref()),
-        Command::Launch(options) => agents::launch(common, options),
+        Command::Launch(options) => launch::launch(common, options),
         Command::List { all, json } => list::run(common, all, json),
         Command::Prompt { name, text } => agents::prompt(common, &name, &text),
         Command::Wait { name, until, timeout } => wait::run(common, &name, until, timeout),

@@ -38,10 +38,12 @@ pub(super) fn mount(common: &Common, options: &Mount) -> Result<()> {
     raise_file_limit();
     let (ended, end) = std::sync::mpsc::channel();
     signals::forward((), ended.clone())?;
+    let mut presets = context.settings.presets;
+    presets.defaults.tool = options.default_tool.clone().or(presets.defaults.tool);
     let settings = Settings {
         scope: Scope::All,
         keeps_history: true,
-        default_tool: options.default_tool.clone(),
+        presets,
         default_cwd: home(),
         mountpoint: Some(mountpoint.path().to_owned()),
         ..context.settings

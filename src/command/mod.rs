@@ -3,15 +3,16 @@
 //! refused whole.
 
 mod draft;
+mod launch;
 mod verb;
 
 pub use draft::{Draft, MAX_PROMPT_BYTES};
+pub use launch::Launch;
 pub use verb::{AGENT_VERBS, TROOP_VERBS, TroopVerb, Verb, VerbDoc, agent_verbs, troop_verbs};
 
 use crate::error::{Error, Kind, Result};
+use crate::model::AgentId;
 pub use crate::model::name::check_queue_name;
-use crate::model::{AgentId, AgentName};
-use std::path::PathBuf;
 
 /// The most key names in one write of `keys`.
 pub const MAX_KEYS: usize = 256;
@@ -125,19 +126,6 @@ impl Command {
             Self::Refused { what, .. } => what,
         }
     }
-}
-
-/// What a launch asks for; what is not said comes from the tool and the defaults.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Launch {
-    /// Its name.
-    pub name: AgentName,
-    /// Which tool; none means the default.
-    pub tool: Option<String>,
-    /// Where it works; none means the daemon's own directory.
-    pub cwd: Option<PathBuf>,
-    /// The command line in place of the tool's; empty means the tool's.
-    pub argv: Vec<String>,
 }
 
 /// Key names, one a line.

@@ -1,9 +1,9 @@
 //! The grammar of the `control` files: one verb a line, several lines a write.
 
+use super::launch::LAUNCH_SYNTAX;
 use super::{Launch, control_text};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AgentName, ChatSession};
-use std::path::PathBuf;
+use crate::model::ChatSession;
 
 /// The most verbs in one write.
 const MAX_VERBS: usize = 64;
@@ -37,8 +37,8 @@ pub const AGENT_VERBS: &[VerbDoc] = &[
 /// The verbs of the troop's `control`.
 pub const TROOP_VERBS: &[VerbDoc] = &[
     VerbDoc {
-        syntax: "launch NAME [--tool T] [--cwd DIR] [-- ARG...]",
-        doc: "start an agent; arguments are split at blanks",
+        syntax: LAUNCH_SYNTAX,
+        doc: "start an agent; words are split at blanks, files and directories begin with /",
     },
     VerbDoc { syntax: "rescan", doc: "read every record again" },
 ];
@@ -107,38 +107,10 @@ pub fn agent_verbs(bytes: &[u8]) -> Result<Vec<Verb>> {
 /// The verbs of a write to the troop's `control`: all of them or the first error.
 pub fn troop_verbs(bytes: &[u8]) -> Result<Vec<TroopVerb>> {
     lines(bytes, TROOP_VERBS, |words| match words {
-        ["launch", name, options @ ..] => launch(name, options).map(|launch| launch.map(TroopVerb::Launch)),
+        ["launch", name, options @ ..] => Ok(Launch::parse(name, options)?.map(TroopVerb::Launch)),
         ["rescan"] => Ok(Some(TroopVerb::Rescan)),
         _ => Ok(None),
     })
-}
-
-fn launch(name: &str, mut options: &[&str]) -> Result<Option<Launch>> {
-    let mut launch = Launch { name: AgentName::new(name)?, tool: None, cwd: None, argv: Vec::new() };
-    loop {
-        options = match options {
-            [] => return Ok(Some(launch)),
-            ["--tool", tool, rest @ ..] => {
-                launch.tool = Some((*tool).to_owned());
-                rest
-            }
-            ["--cwd", dir, rest @ ..] if dir.starts_with('/') => {
-                launch.cwd = Some(PathBuf::from(dir));
-                rest
-            }
-            ["--cwd", ..] => {
-                return Err(Error::new(
-                    Kind::Invalid,
-                    "--cwd takes a path that begins with '/', because the mount has no current directory",
-                ));
-            }
-            ["--", argv @ ..] if !argv.is_empty() => {
-                launch.argv = argv.iter().map(|word| (*word).to_owned()).collect();
-                return Ok(Some(launch));
-            }
-            _ => return Ok(None),
-        };
-    }
 }
 
 fn parse_size(size: &str) -> Result<(u16, u16)> {
@@ -211,18 +183,6 @@ mod tests {
         ] {
             let error = agent_verbs(bytes).unwrap_err();
             assert!(error.sentence().contains(part), "{error}");
-        }
-    }
-
-    #[test]
-    fn launch_takes_a_tool_a_directory_and_a_command() {
-        let verbs = troop_verbs(b"launch bob --tool codex --cwd /tmp -- codex -m x\nrescan\n").unwrap();
-        let TroopVerb::Launch(launch) = &verbs[0] else { panic!("{verbs:?}") };
-        assert_eq!((launch.name.as_str(), launch.tool.as_deref()), ("bob", Some("codex")));
-        assert_eq!(launch.argv, ["codex", "-m", "x"]);
-        assert_eq!(verbs[1], TroopVerb::Rescan);
-        for bad in [&b"launch\n"[..], b"launch a b\n", b"launch a --cwd x\n", b"launch a --\n", b"launch ../x\n"] {
-            assert_eq!(troop_verbs(bad).unwrap_err().kind(), Kind::Invalid);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a loop is started with.
 
-use crate::model::AgentId;
+use crate::model::{AgentId, Presets};
 use crate::store::Roots;
 use crate::tmux::Socket;
 use std::path::{Path, PathBuf};
@@ -49,18 +49,25 @@ pub enum Scope {
     All,
     /// One agent.
     Only(AgentId),
+    /// Nobody, but every live agent's session is asked for.
+    Sessions,
     /// Nobody: records are read, terminals are not.
     Records,
 }
 
 impl Scope {
-    /// Whether the terminal of that agent is looked at.
+    /// Whether the session of that agent is asked for.
     pub(super) fn covers(&self, id: &AgentId) -> bool {
         match self {
-            Self::All => true,
+            Self::All | Self::Sessions => true,
             Self::Only(only) => only == id,
             Self::Records => false,
         }
+    }
+
+    /// Whether the terminals of those it covers are looked at.
+    pub(super) fn looks(&self) -> bool {
+        !matches!(self, Self::Sessions | Self::Records)
     }
 }
 
@@ -76,8 +83,8 @@ pub struct Settings {
     pub default_socket: Socket,
     /// The user's tool definitions: path and text.
     pub tool_overrides: Vec<(String, String)>,
-    /// The tool of a launch that names none.
-    pub default_tool: String,
+    /// What a launch comes with that does not say otherwise.
+    pub presets: Presets,
     /// Where a launch works that names no directory.
     pub default_cwd: PathBuf,
     /// The environment of whoever launches; agents get a named part of it.

@@ -4,32 +4,45 @@
 use super::clock::now;
 use super::config::environment;
 use super::crash;
-use super::effects::{Hands, Target};
+use super::effects::{Hands, Target, blocking};
 use super::event::{Event, Fresh, Link};
-use super::observe::tmux_events;
+use super::observe::{look, tmux_events};
 use super::reader::read_entry;
+use super::role::{self, ROLE_PROMPT};
 use super::stop::LAUNCH_FAILED;
 use crate::engine::LaunchOrder;
 use crate::error::{Error, Kind, Result};
 use crate::model::record::{Backend, Lifecycle, LifecycleState};
-use crate::model::{Actor, EventKind, Record};
-use crate::store::{self, Expect, LaunchManifest, launch, lifecycle, names, reports};
+use crate::model::{Actor, EventKind, Record, Role, RoleMethod, Terminal};
+use crate::store::{self, Expect, LaunchManifest, LifeLock, launch, lifecycle, names, reports, spool};
 use crate::tmux::{Client, NewSession};
-use crate::tool::{HOOKS_ENV, Hooks, Tool};
+use crate::tool::{HOOKS_ENV, Hooks, Shows, Tool};
+use crate::tracker::{Liveness, read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The terminal of a new agent, columns and rows.
-const SIZE: (u16, u16) = (120, 40);
+pub(super) const SIZE: (u16, u16) = (120, 40);
+/// How long a program is watched that shows nothing its tool's rules know: what fails at once, fails by then.
+const UP_LIMIT: Duration = Duration::from_secs(1);
+/// How often to look meanwhile.
+const LOOK_GAP: Duration = Duration::from_millis(25);
+/// How many rows of its screen are told of a program that ended, and how much of each.
+const LAST_ROWS: usize = 4;
+const LAST_ROW_CHARS: usize = 160;
 /// What stands for the running program in a tool's command.
 const OURSELVES: &str = "{troop}";
 
 impl Hands {
-    /// Starts an agent: session root and manifest, record, session, in that order.
+    /// Starts an agent: session root and manifest, record, session, in that order. Returns when its program shows something
+    /// that its tool's rules know, or has run for [`UP_LIMIT`]. What fails leaves nothing that runs and a name that is free.
     pub(super) async fn launch(&self, order: LaunchOrder, tool: Arc<Tool>, actor: Actor) -> Result<()> {
-        let argv = self.resolve_argv(&order)?;
+        let role = self.read_role(&order, &tool).await?;
+        let base = self.resolve_argv(&order)?;
+        let argv = tool.argv(&base, order.has_hooks, role.as_ref().map(|(role, _)| role), &order.chat)?;
         self.check_cwd(&order.cwd)?;
         let now = now();
         let name = order.name.as_str().to_owned();
@@ -38,10 +51,8 @@ impl Hands {
         let root = self.settings.roots.session_root(backend, &session_id);
         let session = names::tmux_session_name(&name, now.as_millisecond());
         let home_variable = tool.home_env.clone().unwrap_or_else(|| "HOME".to_owned());
-        let variable = |wanted: &str| {
-            self.settings.environment.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
-        };
-        let home_path = variable(&home_variable).or_else(|| variable("HOME")).unwrap_or_else(|| "/".to_owned());
+        let home_path =
+            self.variable(&order, &home_variable).or_else(|| self.variable(&order, "HOME")).unwrap_or("/").to_owned();
         let socket = &self.settings.socket;
         let record = Record {
             id: names::agent_id_for(&name),
@@ -65,13 +76,23 @@ impl Hands {
             gateway: None,
             mailbox: None,
         };
+        let hooks = Reporting::of(&tool, order.has_hooks, &root);
+        let env = self.session_environment(&tool, &record, &hooks, &order.env);
+        // A conversation that is gone on with has been told it.
+        let first = role.as_ref().filter(|(_, way)| *way == RoleMethod::BootstrapMessage && !order.chat.is_resumed());
+        let first = first.map(|(role, _)| role.text.clone());
         let manifest = LaunchManifest {
             name: name.clone(),
             id: record.id.clone(),
             generation: record.generation.to_string(),
             session_id,
             tool: order.tool.clone(),
-            argv: argv.clone(),
+            argv: base,
+            has_hooks: order.has_hooks,
+            chat: order.chat,
+            model: order.model,
+            profile: order.profile,
+            env: order.env,
             cwd: order.cwd.clone(),
             home_variable,
             home_path: PathBuf::from(home_path),
@@ -80,34 +101,30 @@ impl Hands {
             pane: None,
             tmux_socket: (socket != &self.settings.default_socket).then(|| socket.path().to_owned()),
             tool_version: None,
-            role_name: name.clone(),
+            role,
             now,
         };
-        let hooks = tool.hooks.as_ref().filter(|_| order.has_hooks);
-        // A system's own settings stay in force, and the hooks away.
-        let settings = hooks.and_then(Hooks::settings).filter(|(_, instead_of)| !instead_of.exists());
-        let mut env = self.session_environment(&tool, &record);
-        env.extend(hooks.map(|_| (HOOKS_ENV.to_owned(), reports::hooks_path(&root).display().to_string())));
-        if let Some(name) = hooks.and_then(Hooks::settings_env).filter(|_| settings.is_some()) {
-            env.push((name.to_owned(), reports::settings_path(&root).display().to_string()));
-        }
-        let hooks = hooks.map(|_| settings.map(|(text, _)| text));
         let saved = {
             let (registry, root, record) = (self.registry.clone(), root.clone(), record.clone());
             blocking(move || {
                 launch::write_session(&root, &manifest)?;
-                if let Some(settings) = hooks {
-                    reports::make_hooks(&root, settings.as_deref())?;
+                hooks.make(&root)?;
+                // Nobody stops or relaunches it before it is there, or has come to nothing.
+                let life = LifeLock::acquire(&root, Duration::ZERO)?;
+                if let Some(first) = first {
+                    spool::put(&root, ROLE_PROMPT, &first)?;
                 }
+                crash::here("launch.written");
                 registry.publish(&record, &Expect::New, now)?;
                 let looked = Instant::now();
                 let entry = registry.read(&record.id)?.ok_or_else(|| {
                     Error::new(Kind::Gone, format!("the record of {} was removed while it was launched", record.name))
                 })?;
-                Ok(read_entry(entry, looked))
+                Ok((read_entry(entry, looked), life))
             })
         };
-        self.tell(saved.await?).await;
+        let (read, _life) = saved.await?;
+        self.tell(read).await;
         crash::here("launch.published");
         let new = NewSession {
             name: session.clone(),
@@ -117,32 +134,41 @@ impl Hands {
             env,
             argv,
         };
-        match self.spawn(&new, &record, root).await {
-            Ok(()) => {
-                let launched = EventKind::Launched { tool: order.tool, session };
-                self.tell(Event::Note(Box::new((record.id, actor, launched)))).await;
-                Ok(())
-            }
+        let mut target = Target::bare(record, tool, socket.clone(), None);
+        let launched = EventKind::Launched { tool: order.tool, session };
+        match self.spawn(&new, &mut target, root, (actor, launched)).await {
+            Ok(()) => Ok(()),
             Err(error) => {
                 // Nothing runs: the name is free again.
-                let target = Target::bare(record, tool, socket.clone(), None);
+                if let Err(left) = self.end_session(&target, true).await {
+                    tracing::warn!(error = %left, name, "the session of a launch that failed could not be ended");
+                }
                 let _ = self.retire(&target, Some(LAUNCH_FAILED)).await;
                 Err(error.while_doing(format!("{name} could not be launched")))
             }
         }
     }
 
-    async fn spawn(&self, new: &NewSession, record: &Record, root: PathBuf) -> Result<()> {
+    /// Makes the session with its program in it, and waits until that is up.
+    async fn spawn(
+        &self,
+        new: &NewSession,
+        target: &mut Target,
+        root: PathBuf,
+        (actor, launched): (Actor, EventKind),
+    ) -> Result<()> {
         let (sender, events) = tmux_events();
         let (client, created) = Client::create(&self.settings.socket, new, sender).await?;
+        crash::here("launch.spawned");
         let link = Link::new(Arc::new(client), created.pane.clone());
-        self.tell(Event::Created {
-            agent: record.id.clone(),
-            generation: record.generation.clone(),
-            fresh: Fresh { link, events },
-        })
-        .await;
-        blocking(move || store::launch::update_panes(&root, &created.window, &created.pane)).await
+        target.link = Some(link.clone());
+        let (agent, generation) = (target.record.id.clone(), target.record.generation.clone());
+        let fresh = Fresh { link: link.clone(), events };
+        self.tell(Event::Created { agent: agent.clone(), generation, fresh }).await;
+        blocking(move || store::launch::update_panes(&root, &created.window, &created.pane)).await?;
+        crash::here("launch.panes");
+        self.tell(Event::Note(Box::new((agent, actor, launched)))).await;
+        until_up(target, &link).await
     }
 
     /// The command line with our own path filled in and the program found.
@@ -151,30 +177,37 @@ impl Hands {
             std::env::current_exe().map_err(|error| Error::io("cannot find this program's own path", &error))?;
         let mut argv: Vec<String> =
             order.argv.iter().map(|word| word.replace(OURSELVES, &ourselves.to_string_lossy())).collect();
-        let program = argv.first().cloned().unwrap_or_default();
-        let path = self.settings.environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
-        let found = if program.contains('/') {
-            Some(order.cwd.join(&program)).filter(|path| is_program(path))
-        } else {
-            path.split(':')
-                .filter(|dir| !dir.is_empty())
-                .map(|dir| Path::new(dir).join(&program))
-                .find(|path| is_program(path))
-        };
-        let Some(found) = found else {
+        let path = self.variable(order, "PATH").unwrap_or("");
+        let Some(found) = argv.first().and_then(|program| find_program(program, &order.cwd, path)) else {
             return Err(Error::new(
                 Kind::NotFound,
                 format!(
-                    "there is no program {program:?} for the tool {}; install it, or give its path after --",
+                    "there is no program {:?} for the tool {}; install it, or give its path after --",
+                    argv.first().map_or("", String::as_str),
                     order.tool
                 ),
             ));
         };
-        argv[0] = found.to_string_lossy().into_owned();
+        argv[0] = found;
         Ok(argv)
     }
 
-    fn check_cwd(&self, cwd: &Path) -> Result<()> {
+    /// A variable as the program will have it.
+    fn variable<'a>(&'a self, order: &'a LaunchOrder, wanted: &str) -> Option<&'a str> {
+        let all = order.env.iter().chain(&self.settings.environment);
+        all.into_iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+    }
+
+    /// The role in the file that the order names, and how the tool is told it.
+    async fn read_role(&self, order: &LaunchOrder, tool: &Tool) -> Result<Option<(Role, RoleMethod)>> {
+        let Some(path) = order.role.clone() else { return Ok(None) };
+        let way = tool.role_way()?;
+        let mount = self.settings.mountpoint.clone();
+        let role = blocking(move || role::read(&path, mount.as_deref())).await?;
+        Ok(Some((role, way)))
+    }
+
+    pub(super) fn check_cwd(&self, cwd: &Path) -> Result<()> {
         if self.settings.mountpoint.as_ref().is_some_and(|mount| cwd.starts_with(mount)) {
             return Err(Error::new(
                 Kind::Invalid,
@@ -194,8 +227,14 @@ impl Hands {
     }
 
     /// What the program and the session are given: a named part of the launcher's
-    /// environment and the variables by which a program in the session finds its agent.
-    fn session_environment(&self, tool: &Tool, record: &Record) -> Vec<(String, String)> {
+    /// environment, the variables by which a program in the session finds its agent, those of its hooks, and its `own`.
+    pub(super) fn session_environment(
+        &self,
+        tool: &Tool,
+        record: &Record,
+        hooks: &Reporting,
+        own: &[(String, String)],
+    ) -> Vec<(String, String)> {
         let mut env = environment(&self.settings.environment, tool);
         let mut add = |name: &str, value: String| env.push((name.to_owned(), value));
         add("HOUMAO_MANIFEST_PATH", record.manifest_path.display().to_string());
@@ -204,14 +243,86 @@ impl Hands {
         if let Some(dir) = &record.agent_def_dir {
             add("HOUMAO_AGENT_DEF_DIR", dir.display().to_string());
         }
+        env.extend(hooks.env.iter().cloned());
+        env.retain(|(name, _)| !own.iter().any(|(owned, _)| owned == name));
+        env.extend(own.iter().cloned());
         env
     }
 }
 
-fn is_program(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+/// What a program needs beside its arguments to report by its tool's hooks; nothing where it has none.
+pub(super) struct Reporting {
+    /// The text of the file of settings, when there is one.
+    settings: Option<String>,
+    has_hooks: bool,
+    env: Vec<(String, String)>,
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::new(Kind::Io, "the work was cut off"))?
+impl Reporting {
+    pub(super) fn of(tool: &Tool, has_hooks: bool, root: &Path) -> Self {
+        let hooks = tool.hooks.as_ref().filter(|_| has_hooks);
+        // A system's own settings stay in force, and the hooks away.
+        let settings = hooks.and_then(Hooks::settings).filter(|(_, instead_of)| !instead_of.exists());
+        let mut env = Vec::new();
+        env.extend(hooks.map(|_| (HOOKS_ENV.to_owned(), reports::hooks_path(root).display().to_string())));
+        if let Some(name) = hooks.and_then(Hooks::settings_env).filter(|_| settings.is_some()) {
+            env.push((name.to_owned(), reports::settings_path(root).display().to_string()));
+        }
+        Self { settings: settings.map(|(text, _)| text), has_hooks: hooks.is_some(), env }
+    }
+
+    /// Makes its files in the session root.
+    pub(super) fn make(&self, root: &Path) -> Result<()> {
+        if self.has_hooks { reports::make_hooks(root, self.settings.as_deref()) } else { Ok(()) }
+    }
+}
+
+/// The path of a program: its own from `cwd` on, else the first on the search path.
+pub(super) fn find_program(program: &str, cwd: &Path, path: &str) -> Option<String> {
+    let found = if program.contains('/') {
+        Some(cwd.join(program)).filter(|path| is_program(path))
+    } else {
+        path.split(':')
+            .filter(|dir| !dir.is_empty())
+            .map(|dir| Path::new(dir).join(program))
+            .find(|path| is_program(path))
+    };
+    found.map(|path| path.to_string_lossy().into_owned())
+}
+
+/// Looks until the program shows something that its tool's rules know, or has run for [`UP_LIMIT`]. [`Kind::Gone`] with
+/// its last words when it ended before.
+pub(super) async fn until_up(target: &Target, link: &Link) -> Result<()> {
+    let deadline = Instant::now() + UP_LIMIT;
+    loop {
+        let look = look(&link.client, &link.pane).await?;
+        let words = last_words(&look.screen.text);
+        let reading = read(&target.tool, None, &Terminal::Seen(Box::new(look)));
+        match &reading.liveness {
+            Liveness::Dead(why) => {
+                let sentence = format!("its program ended before it was ready ({why}){words}");
+                return Err(Error::new(Kind::Gone, sentence));
+            }
+            Liveness::Alive if reading.posture(false).is_some_and(|found| found.shows != Shows::Starting) => {
+                return Ok(());
+            }
+            _ if Instant::now() >= deadline => return Ok(()),
+            _ => tokio::time::sleep(LOOK_GAP).await,
+        }
+    }
+}
+
+/// The last rows of a screen that are not blank, for a sentence; nothing when there are none.
+fn last_words(screen: &str) -> String {
+    let rows: Vec<&str> = screen.lines().map(str::trim).filter(|row| !row.is_empty()).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let last = &rows[rows.len().saturating_sub(LAST_ROWS)..];
+    let short = last.iter().map(|row| row.chars().filter(|c| !c.is_control()).take(LAST_ROW_CHARS).collect::<String>());
+    format!("; the last it said is: {}", short.collect::<Vec<_>>().join(" / "))
+}
+
+fn is_program(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

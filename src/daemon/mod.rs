@@ -15,6 +15,9 @@ mod observers;
 mod pace;
 mod prompts;
 mod reader;
+mod recover;
+mod relaunch;
+mod role;
 mod run;
 mod sources;
 mod stop;
@@ -22,6 +25,7 @@ mod survey;
 mod walk;
 
 pub use config::{Scope, Settings, environment, tool_overrides};
+pub use role::ROLE_PROMPT;
 
 use crate::error::{Error, Kind, Result};
 use crate::port::{self, Port};

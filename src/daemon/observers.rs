@@ -81,9 +81,8 @@ impl Observers {
     pub(super) fn reconcile(&mut self, id: &AgentId, world: &World, now: Timestamp) {
         let Some(agent) = world.agents.get(id) else { return };
         // While somebody relaunches it, what is to be seen is the program that goes.
-        let wanted = agent.is_live(now)
-            && self.settings.scope.covers(id)
-            && !recovery::is_relaunching(&agent.record, now);
+        let wanted =
+            agent.is_live(now) && self.settings.scope.covers(id) && !recovery::is_relaunching(&agent.record, now);
         let (Some(session), true) = (&agent.record.session, wanted) else {
             self.all.remove(id);
             return;
@@ -109,7 +108,7 @@ impl Observers {
 
     /// A session of our own making: it need not be looked for.
     pub(super) fn created(&mut self, id: &AgentId, generation: Arc<str>, fresh: Fresh, world: &World) {
-        if !self.settings.scope.covers(id) {
+        if !self.settings.scope.covers(id) || !self.settings.scope.looks() {
             return;
         }
         let session = fresh.link.client.session().to_owned();
@@ -160,6 +159,9 @@ impl Observers {
         for id in ids {
             let Some(observer) = self.all.get(&id) else { continue };
             match sessions {
+                Ok(sessions) if sessions.contains(&observer.session) && !self.settings.scope.looks() => {
+                    self.all.remove(&id);
+                }
                 Ok(sessions) if sessions.contains(&observer.session) => self.start(&id, None, world),
                 Ok(_) => missing.push((id, Terminal::NoSession)),
                 Err(error) => missing.push((id, Terminal::Failed(error.to_string()))),

@@ -2,11 +2,12 @@
 
 use super::effects::{Job, Parcel, prompt_id};
 use super::journals::journal_root;
+use super::role::ROLE_PROMPT;
 use super::run::Loop;
 use crate::command::Draft;
 use crate::engine::{Accepted, Fact};
 use crate::error::Error;
-use crate::model::{Actor, AgentId, Queued, Receipt, Stage};
+use crate::model::{Actor, AgentId, Queued, Receipt, Stage, Status};
 use crate::store::spool::{self, Claim, Waiting};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -136,6 +137,23 @@ impl Loop {
             let ready =
                 self.world.agents.get(&id).and_then(|agent| agent.view()).is_some_and(|view| view.may_prompt().is_ok());
             if ready && !self.prompts.rests(&id) && self.journals.is_observer(&id) {
+                self.feed_one(&id, now);
+            }
+        }
+    }
+
+    /// Delivers the roles that are told as a first prompt, before anybody is shown that the agent is ready: whoever waits for
+    /// that finds one that knows its role.
+    pub(super) fn feed_roles(&mut self, now: Timestamp) {
+        if self.prompts.queued.is_empty() || !self.settings.keeps_history {
+            return;
+        }
+        for id in self.prompts.queued.clone() {
+            let waits = self.world.agents.get(&id).is_some_and(|agent| {
+                let first = agent.queue().iter().find(|queued| queued.is_due());
+                agent.status() == Status::Ready && first.is_some_and(|first| &*first.name == ROLE_PROMPT)
+            });
+            if waits && !self.prompts.rests(&id) && self.journals.is_observer(&id) {
                 self.feed_one(&id, now);
             }
         }

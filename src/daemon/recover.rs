@@ -6,7 +6,7 @@ use super::effects::{Hands, Target, blocking};
 use super::observe::{self, tmux_events};
 use crate::engine::recovery;
 use crate::error::{Error, Kind, Result};
-use crate::model::{LifecycleState, Manifest, PaneId, Probe, Record, Recovery};
+use crate::model::{LifecycleState, Manifest, PaneId, Record, Recovery};
 use crate::store::{LifeLock, manifest};
 use crate::tmux::Client;
 use std::sync::Arc;
@@ -31,7 +31,6 @@ pub(super) struct Scene {
 pub(super) struct Session {
     pub(super) name: String,
     pub(super) client: Arc<Client>,
-    pub(super) probe: Probe,
     /// The agent's pane.
     pub(super) pane: Option<PaneId>,
 }
@@ -44,7 +43,10 @@ impl Hands {
             LifeLock::acquire(&root, LIFE_LIMIT).map_err(|error| match error.kind() {
                 Kind::TimedOut => Error::new(
                     Kind::Busy,
-                    format!("another troop has been starting or stopping {name} for {} s; try again", LIFE_LIMIT.as_secs()),
+                    format!(
+                        "another troop has been starting or stopping {name} for {} s; try again",
+                        LIFE_LIMIT.as_secs()
+                    ),
                 ),
                 _ => error,
             })
@@ -58,7 +60,9 @@ impl Hands {
         let entry = blocking(move || registry.read(&id)).await?;
         match entry.map(|entry| entry.record) {
             Some(record) if record.generation == target.record.generation => Ok(record),
-            Some(_) => Err(Error::new(Kind::Gone, format!("{} was relaunched meanwhile; look at it again", target.name))),
+            Some(_) => {
+                Err(Error::new(Kind::Gone, format!("{} was relaunched meanwhile; look at it again", target.name)))
+            }
             None => Err(Error::new(Kind::Gone, format!("the record of {} was removed meanwhile", target.name))),
         }
     }
@@ -97,7 +101,7 @@ impl Hands {
         };
         // After the end of a server somebody may have made another session of that name.
         let pane = recovery::primary(&probe.panes, manifest).map(|placed| placed.pane.clone());
-        Ok(is_ours.then(|| Session { name: name.clone(), client, probe, pane }))
+        Ok(is_ours.then(|| Session { name: name.clone(), client, pane }))
     }
 
     /// Settles a relaunch that was left undone: what its agent is, is what is there. Gives what was found, or nothing when

@@ -18,7 +18,7 @@ use crate::store::{Change, Registry, Watch};
 use crate::tmux::Key;
 use crate::tool::Tools;
 use jiff::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +67,7 @@ async fn serve(state: &mut Loop, mut received: mpsc::Receiver<Event>, mut stoppe
             state.take(event, now);
         }
         state.pass_time(now);
+        state.feed_roles(now);
         state.publish(now);
         state.feed(now);
         state.publish(now);
@@ -108,12 +109,14 @@ pub(super) struct Loop {
     /// Commands answered once the snapshot that shows them is published.
     accepted: Vec<Answer>,
     last_refusal: HashMap<AgentId, (String, Instant)>,
+    /// The relaunches that were settled: agent and generation, each once.
+    settling: HashSet<(AgentId, Arc<str>)>,
 }
 
 impl Loop {
     fn new(settings: Settings, hub: Hub, events: mpsc::Sender<Event>) -> Self {
         let (tools, _) = Tools::with_overrides(&settings.tool_overrides);
-        let mut world = World::new(tools, settings.default_tool.clone(), settings.default_cwd.clone());
+        let mut world = World::new(tools, settings.presets.clone(), settings.default_cwd.clone());
         world.allows_approvals = settings.allows_approvals;
         let registry = Arc::new(Registry::new(settings.roots.clone()));
         let settings = Arc::new(settings);
@@ -149,6 +152,7 @@ impl Loop {
             settled: false,
             accepted: Vec::new(),
             last_refusal: HashMap::new(),
+            settling: HashSet::new(),
         }
     }
 
@@ -372,6 +376,7 @@ impl Loop {
             self.note(note, now);
         }
         self.observers.pass_time(&self.world, now);
+        self.settle_relaunches(now);
         if !self.settled
             && self.scanned
             && self.sources.are_read()
@@ -382,15 +387,36 @@ impl Loop {
         }
     }
 
+    /// Has relaunches settled that somebody left undone, by whoever writes down what is observed.
+    fn settle_relaunches(&mut self, now: Timestamp) {
+        let left: Vec<(AgentId, bool)> =
+            self.world.left_undone(now).map(|(id, session)| (id.clone(), session.is_some())).collect();
+        for (id, was_asked) in left {
+            self.observers.reconcile(&id, &self.world, now);
+            if was_asked
+                && self.settings.keeps_history
+                && self.journals.is_observer(&id)
+                && let Some(target) = self.target(&id)
+                && self.settling.insert((id, target.record.generation.clone()))
+            {
+                tokio::spawn(self.hands.clone().carry_out(vec![Job::Recover(target)], Actor::Observed, None));
+            }
+        }
+    }
+
     fn was_looked_at(&self, id: &AgentId) -> bool {
         self.world.agents.get(id).is_none_or(|agent| !matches!(agent.terminal, Terminal::Unseen))
     }
 
     fn next_wake(&self) -> Instant {
         let now = now();
+        let relaunch = self.world.next_left_undone(now);
         let world = self
             .world
             .deadline()
+            .into_iter()
+            .chain(relaunch)
+            .min()
             .map_or(IDLE, |at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).min(IDLE));
         let wake = (Instant::now() + world).min(self.observers.next_survey());
         self.prompts.next_wake().map_or(wake, |feed| wake.min(feed))

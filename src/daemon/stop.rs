@@ -120,7 +120,8 @@ pub(super) fn cannot_return(scene: &Scene, manifest: &Path) -> bool {
 pub(super) async fn end_programs(record: &Record, session: Option<&Session>, force: bool) -> Result<()> {
     let mut known = programs(record, session).await;
     // A person may do this from within the agent: the hangup of its terminal must not end us before it is recorded.
-    let _hangup = known.iter().any(is_us).then(|| tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()));
+    let _hangup =
+        known.iter().any(is_us).then(|| tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()));
     if !force && !known.is_empty() {
         signal(&known, Signal::SIGTERM);
         crash::here("stop.signalled");

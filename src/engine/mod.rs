@@ -5,12 +5,14 @@ mod agent;
 mod chronicle;
 mod compose;
 mod on_screen;
+mod order;
 mod plan;
 pub mod recovery;
 mod turns;
 mod world;
 
-pub use plan::{Effect, LaunchOrder, plan};
+pub use order::LaunchOrder;
+pub use plan::{Effect, plan};
 pub use turns::{Accepted, LATE_TURN, MAX_REPLY_BYTES, MAX_TURN_BYTES, MAX_TURNS, Progress};
 pub use world::{Agent, Fact, Note, World};
 

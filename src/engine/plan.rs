@@ -1,14 +1,14 @@
 //! From a command to effects: everything that can be refused without touching a
 //! terminal or a file is refused here.
 
+use super::order::{LaunchOrder, order};
 use super::recovery;
 use super::world::{Agent, World};
-use crate::command::{Command, Launch, QueueChange, TroopVerb, Verb};
+use crate::command::{Command, QueueChange, TroopVerb, Verb};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AgentId, AgentName, AgentView, ChatSession, Question};
+use crate::model::{AgentId, AgentView, ChatSession, Question};
 use crate::tool::Pick;
 use jiff::Timestamp;
-use std::path::PathBuf;
 
 /// One thing to be done. The daemon does it; nothing else may.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,21 +96,6 @@ pub enum Effect {
     },
 }
 
-/// A launch with every default filled in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaunchOrder {
-    /// The agent's name.
-    pub name: AgentName,
-    /// The tool's name.
-    pub tool: String,
-    /// The command line, `{troop}` not yet replaced.
-    pub argv: Vec<String>,
-    /// Whether the tool's hooks are injected: nobody gave a command line of his own.
-    pub has_hooks: bool,
-    /// Where it works.
-    pub cwd: PathBuf,
-}
-
 /// What `command` means in this world, or why it is refused. Either every effect
 /// of it may be carried out or none.
 pub fn plan(world: &World, command: Command, now: Timestamp) -> Result<Vec<Effect>> {
@@ -168,7 +153,7 @@ fn control(world: &World, id: &AgentId, verb: Verb, now: Timestamp) -> Result<Ef
             not_relaunching(known, view, now)?;
             view.may_relaunch()?;
             // Whether its program can go on with that conversation.
-            known.tool.argv(&[], None, &chat)?;
+            known.tool.chat_args(&chat)?;
             Ok(Effect::Relaunch { agent, chat })
         }
         Verb::Close => {
@@ -232,41 +217,6 @@ fn troop(world: &World, verb: TroopVerb, now: Timestamp) -> Result<Effect> {
         TroopVerb::Launch(launch) => order(world, launch, now).map(Effect::Launch),
         TroopVerb::Rescan => Ok(Effect::Rescan),
     }
-}
-
-fn order(world: &World, launch: Launch, now: Timestamp) -> Result<LaunchOrder> {
-    let name = launch.name;
-    let taken = world.agents.values().find(|agent| {
-        agent.record.name == name.as_str() && (agent.is_live(now) || agent.record.lifecycle.can_return())
-    });
-    if let Some(agent) = taken {
-        let sentence = if agent.is_live(now) {
-            format!("there is an agent named {name} already; choose another name, or stop it first")
-        } else {
-            format!(
-                "{name} is the name of a stopped agent; retire that one first (troop retire {name}) or choose another name"
-            )
-        };
-        return Err(Error::new(Kind::Exists, sentence));
-    }
-    let tool_name = launch.tool.unwrap_or_else(|| world.default_tool.clone());
-    let Some(tool) = world.tools.get(&tool_name) else {
-        let known: Vec<&str> = world.tools.texts().map(|(name, _)| name).collect();
-        return Err(Error::new(
-            Kind::NotFound,
-            format!("there is no tool {tool_name:?}; the tools are {}", known.join(", ")),
-        ));
-    };
-    let has_hooks = launch.argv.is_empty() && tool.hooks.is_some();
-    let argv = if launch.argv.is_empty() { tool.launch_argv() } else { launch.argv };
-    if argv.is_empty() {
-        return Err(Error::new(
-            Kind::Invalid,
-            format!("the tool {tool_name} has no command of its own; give one after --"),
-        ));
-    }
-    let cwd = launch.cwd.unwrap_or_else(|| world.default_cwd.clone());
-    Ok(LaunchOrder { name, tool: tool_name, argv, has_hooks, cwd })
 }
 
 fn find<'a>(world: &'a World, id: &AgentId) -> Result<&'a Agent> {

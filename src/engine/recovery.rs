@@ -28,7 +28,8 @@ pub fn classify(probe: &Probe, manifest: Option<&Manifest>) -> Recovery {
     if first(&probe.panes).is_none() {
         return Recovery::DegradedMissingPrimary;
     }
-    let in_first = |is: &dyn Fn(&Placed) -> bool| probe.panes.iter().any(|placed| placed.window_index == 0 && is(placed));
+    let in_first =
+        |is: &dyn Fn(&Placed) -> bool| probe.panes.iter().any(|placed| placed.window_index == 0 && is(placed));
     let window = manifest.window.as_ref().is_none_or(|window| in_first(&|placed| placed.window == *window));
     let pane = manifest.pane.as_ref().is_none_or(|pane| in_first(&|placed| placed.pane == *pane));
     if window && pane { Recovery::Healthy } else { Recovery::DegradedStalePrimaryHandles }

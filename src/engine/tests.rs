@@ -4,7 +4,7 @@ use super::*;
 use crate::command::{Command, Launch, TroopVerb, Verb};
 use crate::error::Kind;
 use crate::model::record::{Backend, Lease};
-use crate::model::{AgentId, AgentName, Lifecycle, LifecycleState, Record, Snapshot, Status, Transcript};
+use crate::model::{AgentId, AgentName, Lifecycle, LifecycleState, Presets, Record, Snapshot, Status, Transcript};
 use crate::tool::Tools;
 use jiff::{SignedDuration, Timestamp};
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ fn record(id: &str, name: &str, state: LifecycleState) -> Record {
 
 fn world(records: Vec<Record>) -> World {
     let (tools, _) = Tools::with_overrides(&[]);
-    let mut world = World::new(tools, "stand-in".to_owned(), PathBuf::from("/home"));
+    let mut world = World::new(tools, Presets::default(), PathBuf::from("/home"));
     for record in records {
         learn(&mut world, record);
     }
@@ -117,12 +117,9 @@ fn launches_are_checked_before_anything_is_done() {
     ]);
     published(&mut world, at(1));
     let launch = |name: &str, tool: Option<&str>| {
-        Command::launch(Launch {
-            name: AgentName::new(name).unwrap(),
-            tool: tool.map(str::to_owned),
-            cwd: None,
-            argv: Vec::new(),
-        })
+        let mut launch = Launch::new(AgentName::new(name).unwrap());
+        launch.options.tool = tool.map(str::to_owned);
+        Command::launch(launch)
     };
     for (name, tool, kind) in [
         ("alice", None, Kind::Exists),
@@ -145,14 +142,9 @@ fn one_verb_that_cannot_be_refuses_them_all() {
     let verbs = vec![Verb::Resize { cols: 80, rows: 24 }, Verb::Interrupt];
     let refused = plan(&world, Command::Control { agent: agent.clone(), verbs }, at(1)).unwrap_err();
     assert_eq!(refused.kind(), Kind::Busy, "{refused}");
-    let verbs = vec![
-        TroopVerb::Rescan,
-        TroopVerb::Launch(Launch { name: AgentName::new("alice").unwrap(), tool: None, cwd: None, argv: vec![] }),
-    ];
+    let verbs = vec![TroopVerb::Rescan, TroopVerb::Launch(Launch::new(AgentName::new("alice").unwrap()))];
     assert!(plan(&world, Command::Troop { verbs }, at(1)).is_err());
-    let twice = (0..2).map(|_| {
-        TroopVerb::Launch(Launch { name: AgentName::new("new").unwrap(), tool: None, cwd: None, argv: vec![] })
-    });
+    let twice = (0..2).map(|_| TroopVerb::Launch(Launch::new(AgentName::new("new").unwrap())));
     let twice = plan(&world, Command::Troop { verbs: twice.collect() }, at(1)).unwrap_err();
     assert_eq!(twice.kind(), Kind::Exists, "{twice}");
     assert_eq!(plan(&world, Command::Retire { agent }, at(1)).unwrap_err().kind(), Kind::Busy);

@@ -8,8 +8,8 @@ use crate::model::history::{History, Lines};
 use crate::model::live::{Identity, Status};
 use crate::model::snapshot::Oddities;
 use crate::model::{
-    Actor, AgentId, AgentView, Event, EventKind, LifecycleState, Manifest, Probe, Queued, Record, Screen, Terminal,
-    Transcript,
+    Actor, AgentId, AgentView, Event, EventKind, LifecycleState, Manifest, Presets, Probe, Queued, Record, Screen,
+    Terminal, Transcript,
 };
 use crate::tool::{Tool, Tools};
 use crate::tracker::{Report, Tracker};
@@ -152,8 +152,8 @@ pub struct World {
     pub agents: BTreeMap<AgentId, Box<Agent>>,
     /// The tools.
     pub tools: Tools,
-    /// The tool of a launch that names none.
-    pub default_tool: String,
+    /// What a launch comes with that does not say otherwise.
+    pub presets: Presets,
     /// Where a launch works that names no directory.
     pub default_cwd: PathBuf,
     /// Whether questions may be answered through troop.
@@ -171,12 +171,12 @@ pub struct World {
 
 impl World {
     /// A world without agents.
-    pub fn new(tools: Tools, default_tool: String, default_cwd: PathBuf) -> Self {
+    pub fn new(tools: Tools, presets: Presets, default_cwd: PathBuf) -> Self {
         Self {
             agents: BTreeMap::new(),
             tool_files: tools.texts().map(|(name, text)| (name.into(), text.into())).collect(),
             tools,
-            default_tool,
+            presets,
             default_cwd,
             allows_approvals: false,
             chronicle: Chronicle::new(),
@@ -280,8 +280,14 @@ impl World {
         self.agents
             .values()
             .filter(|agent| agent.record.lifecycle.state.is_live())
-            .filter_map(|agent| agent.tracker.deadline().into_iter().chain(recovery::relaunching_until(&agent.record)).min())
+            .filter_map(|agent| agent.tracker.deadline())
             .min()
+    }
+
+    /// When the next relaunch counts as left undone.
+    pub fn next_left_undone(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.agents.values().filter_map(|agent| recovery::relaunching_until(&agent.record));
+        until.filter(|until| *until > now).min()
     }
 
     /// The agents whose relaunch was left undone, and whether their sessions are there, once that is known.

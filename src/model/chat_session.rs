@@ -30,6 +30,20 @@ impl ChatSession {
         }
     }
 
+    /// From the word after `--resume`: `last`, `new`, or an id. [`Kind::Invalid`] as in [`ChatSession::exact`].
+    pub fn resumed(word: &str) -> Result<Self> {
+        match word {
+            "new" => Ok(Self::New),
+            "last" => Ok(Self::Last),
+            id => Self::exact(id),
+        }
+    }
+
+    /// Whether it is one that was begun before.
+    pub fn is_resumed(&self) -> bool {
+        *self != Self::New
+    }
+
     /// The conversation with that id.
     pub fn exact(id: &str) -> Result<Self> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
@@ -67,6 +81,9 @@ mod tests {
         assert_eq!(ChatSession::parse(&[]).unwrap(), Some(ChatSession::New));
         assert_eq!(ChatSession::parse(&["exact"]).unwrap(), None);
         assert_eq!(ChatSession::parse(&["latest"]).unwrap(), None);
+        assert_eq!(ChatSession::resumed("last").unwrap(), ChatSession::Last);
+        assert_eq!(ChatSession::resumed("0a").unwrap(), ChatSession::Exact("0a".to_owned()));
+        assert!(ChatSession::resumed("--last").is_err() && !ChatSession::resumed("new").unwrap().is_resumed());
     }
 
     #[test]

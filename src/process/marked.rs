@@ -1,7 +1,7 @@
 //! The programs that were started with a variable of that value, wherever they went since.
 
 use super::environ::variable;
-use super::walk::{name, process, parent};
+use super::walk::{name, parent, process};
 use crate::model::Process;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -34,9 +34,10 @@ fn is_carried(pid: i32) -> bool {
     let mut at = Some(pid).filter(|pid| *pid > 1);
     for _ in 0..MAX_ANCESTORS {
         let Some(pid) = at else { return false };
-        let carries = u32::try_from(pid).ok().and_then(name).is_some_and(|name| {
-            CARRIERS.iter().any(|carrier| name.split(':').next() == Some(carrier))
-        });
+        let carries = u32::try_from(pid)
+            .ok()
+            .and_then(name)
+            .is_some_and(|name| CARRIERS.iter().any(|carrier| name.split(':').next() == Some(carrier)));
         if carries {
             return true;
         }

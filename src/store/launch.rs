@@ -3,16 +3,17 @@
 
 use super::atomic::write_replace;
 use super::dir::make_private;
+use super::launch_env::{self, ENV_FILE};
 use super::manifest::{self, SOCKET_KEY};
 use super::wire::manifest_v4::{
     AgentLaunchAuthority, Endpoint, GatewayAuthority, HomeSelector, Interactive, LaunchAuthority, LaunchPlan,
-    LocalInteractive, ManifestV4, Posture, PromptMode, Provenance, RoleInjection, RoleMethod, Runtime, SelectionSource,
-    Tmux, WindowRole, first_window,
+    LocalInteractive, ManifestV4, Posture, PromptMode, Provenance, RoleInjection, Runtime, SelectionSource, Tmux,
+    WindowRole, first_window,
 };
-use super::wire::{Object, Word, time_text, to_json};
+use super::wire::{self, Object, Word, time_text, to_json};
 use crate::error::{Error, Kind, Result};
 use crate::model::record::Backend;
-use crate::model::{AgentId, PaneId};
+use crate::model::{AgentId, ChatSession, PaneId, Role, RoleMethod};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -24,12 +25,22 @@ pub const WINDOW_NAME: &str = "agent";
 pub const MANIFEST_FILE: &str = "manifest.json";
 
 const BRAIN_FILE: &str = "brain_manifest.json";
-const ENV_FILE: &str = "launch.env";
 const DEFINITION_DIR: &str = "agent_def";
 const FILE_MODE: u32 = 0o600;
 
 /// What `launch_plan.metadata.owner` says of our launches.
 pub const OWNER: &str = "troop";
+
+// What Houmao has no place for stands in `launch_plan.metadata`, where it keeps foreign keys.
+
+/// The key there that says that the tool's hooks were injected: `true`, or absent.
+pub const HOOKS_KEY: &str = "troop_hooks";
+/// The key there that has the model's name, whose words are in `launch_plan.args` too; absent when none was chosen.
+pub const MODEL_KEY: &str = "troop_model";
+/// The key there that names the profile of the launch; absent when there was none.
+pub const PROFILE_KEY: &str = "troop_profile";
+/// The key there that says with which conversation the program was started: `last`, `exact ID`, or absent for a new one.
+pub const CHAT_KEY: &str = "troop_chat_session";
 
 /// One launch of a program in tmux, as its manifest states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +55,19 @@ pub struct LaunchManifest {
     pub session_id: String,
     /// Which program.
     pub tool: String,
-    /// Program and arguments, as started.
+    /// The program and its own words, model included; those for hooks, conversation and role are composed anew at every
+    /// start.
     pub argv: Vec<String>,
+    /// Whether it is given its tool's hooks.
+    pub has_hooks: bool,
+    /// Which conversation it is started with.
+    pub chat: ChatSession,
+    /// The model whose words are in `argv`.
+    pub model: Option<String>,
+    /// The profile that was asked for.
+    pub profile: Option<String>,
+    /// Variables of its own. The values go into a file that only its owner may read, never into the manifest.
+    pub env: Vec<(String, String)>,
     /// Where it works.
     pub cwd: PathBuf,
     /// The variable that names the program's own home, `CLAUDE_CONFIG_DIR` for one.
@@ -62,8 +84,8 @@ pub struct LaunchManifest {
     pub tmux_socket: Option<PathBuf>,
     /// The program's version, when it is known.
     pub tool_version: Option<String>,
-    /// The role; a file of that name is written into the agent's definition.
-    pub role_name: String,
+    /// Its role and how the program is told it.
+    pub role: Option<(Role, RoleMethod)>,
     /// When it is launched.
     pub now: Timestamp,
 }
@@ -89,15 +111,11 @@ impl LaunchManifest {
         let (window, pane) = (self.window.clone(), self.pane.as_ref().map(|pane| pane.as_str().to_owned()));
         let named = || Some(WINDOW_NAME.to_owned());
         let endpoint = || Object(Endpoint { tmux_window_name: named(), ..Endpoint::default() });
-        let mut metadata = Map::from_iter([("owner".to_owned(), Value::from(OWNER))]);
-        if let Some(socket) = &self.tmux_socket {
-            metadata.insert(SOCKET_KEY.to_owned(), text(socket)?.into());
-        }
         Ok(ManifestV4 {
             schema_version: 4,
             backend,
             tool: self.tool.clone(),
-            role_name: self.role_name.clone(),
+            role_name: self.role_name().to_owned(),
             created_at_utc: time_text(self.now),
             working_directory: cwd.clone(),
             brain_manifest_path: text(&root.join(BRAIN_FILE))?,
@@ -159,17 +177,21 @@ impl LaunchManifest {
                     env_var: self.home_variable.clone(),
                     home_path: text(&self.home_path)?,
                 }),
-                env_var_names: Vec::new(),
+                env_var_names: self.env.iter().map(|(name, _)| name.clone()).collect(),
                 role_injection: Object(RoleInjection {
-                    method: Word(RoleMethod::CaoProfile),
-                    role_name: self.role_name.clone(),
+                    method: Word(
+                        self.role
+                            .as_ref()
+                            .map_or(wire::manifest_v4::RoleMethod::CaoProfile, |(_, method)| (*method).into()),
+                    ),
+                    role_name: self.role_name().to_owned(),
                 }),
-                metadata,
+                metadata: self.metadata()?,
                 mailbox: None,
                 launch_policy_provenance: self.provenance(),
             }),
             launch_policy_provenance: self.provenance(),
-            system_prompt: None,
+            system_prompt: self.system_prompt(),
             backend_state: Map::from_iter([
                 ("turn_index".to_owned(), 0.into()),
                 ("role_bootstrap_applied".to_owned(), true.into()),
@@ -189,6 +211,38 @@ impl LaunchManifest {
             cao: None,
             houmao_server: None,
         })
+    }
+
+    /// The role's name, or what stands for it: a directory in the agent's definition.
+    fn role_name(&self) -> &str {
+        self.role.as_ref().map_or(&self.name, |(role, _)| &role.name)
+    }
+
+    fn role_text(&self) -> &str {
+        self.role.as_ref().map_or("", |(role, _)| &role.text)
+    }
+
+    fn metadata(&self) -> Result<Map<String, Value>> {
+        let mut metadata = Map::from_iter([("owner".to_owned(), Value::from(OWNER))]);
+        let mut put = |key: &str, value: Option<Value>| value.map(|value| metadata.insert(key.to_owned(), value));
+        put(SOCKET_KEY, self.tmux_socket.as_deref().map(text).transpose()?.map(Value::from));
+        put(HOOKS_KEY, self.has_hooks.then_some(Value::from(true)));
+        put(MODEL_KEY, self.model.clone().map(Value::from));
+        put(PROFILE_KEY, self.profile.clone().map(Value::from));
+        put(CHAT_KEY, self.chat.is_resumed().then(|| self.chat.to_string().into()));
+        Ok(metadata)
+    }
+
+    /// The section of that name, as Houmao writes it.
+    fn system_prompt(&self) -> Option<Value> {
+        let (role, _) = self.role.as_ref()?;
+        Some(json!({
+            "format": "text",
+            "role_name": role.name,
+            "text": role.text,
+            "sha256": sha256(role.text.as_bytes()),
+            "source": "launch_plan.role_injection.prompt",
+        }))
     }
 
     fn provenance(&self) -> Option<Object<Provenance>> {
@@ -219,24 +273,25 @@ impl LaunchManifest {
                 },
             },
             "credentials": {
-                "env_contract": {"source_file": text(&root.join(ENV_FILE))?, "allowlisted_env_vars": []},
+                "env_contract": {"source_file": text(&root.join(ENV_FILE))?, "allowlisted_env_vars": self.env.iter().map(|(name, _)| name).collect::<Vec<_>>()},
             },
         }))
     }
 }
 
 /// Makes the session root (0700, parents too) and writes what belongs into it:
-/// manifest, brain manifest, an empty `launch.env`, and the role's file. The
+/// manifest, brain manifest, `launch.env`, and the role's file. The
 /// manifest comes last, so that a manifest that is there is a session that is whole.
 pub fn write_session(root: &Path, launch: &LaunchManifest) -> Result<()> {
     let manifest = launch.to_json(root)?;
-    let role = root.join(DEFINITION_DIR).join("roles").join(role_directory(&launch.role_name)?);
+    let role = root.join(DEFINITION_DIR).join("roles").join(role_directory(launch.role_name())?);
     let brain = to_json(&launch.brain(root)?)?;
+    let env = launch_env::to_text(&launch.env)?;
     let is_new = !root.exists();
     let written = make_private(root)
         .and_then(|()| make_private(&role))
-        .and_then(|()| write_replace(&role.join("system-prompt.md"), b"", FILE_MODE))
-        .and_then(|()| write_replace(&root.join(ENV_FILE), b"", FILE_MODE))
+        .and_then(|()| write_replace(&role.join("system-prompt.md"), launch.role_text().as_bytes(), FILE_MODE))
+        .and_then(|()| write_replace(&root.join(ENV_FILE), env.as_bytes(), FILE_MODE))
         .and_then(|()| write_replace(&root.join(BRAIN_FILE), &brain, FILE_MODE))
         .and_then(|()| write_replace(&root.join(MANIFEST_FILE), &manifest, FILE_MODE));
     if written.is_err() && is_new {
@@ -293,4 +348,9 @@ fn text(path: &Path) -> Result<String> {
             format!("{path:?} is not UTF-8 and cannot stand in a manifest; choose another directory"),
         )
     })
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -68,9 +68,7 @@ pub fn relaunching(record: &Record, to: &Return, now: Timestamp) -> Result<Recor
 pub fn returned(record: &Record, now: Timestamp) -> Result<Record> {
     match record.lifecycle.state {
         LifecycleState::Active => Ok(record.clone()),
-        LifecycleState::Relaunching => {
-            Ok(Record { lifecycle: live(LifecycleState::Active, now), ..record.clone() })
-        }
+        LifecycleState::Relaunching => Ok(Record { lifecycle: live(LifecycleState::Active, now), ..record.clone() }),
         LifecycleState::Stopped | LifecycleState::Retired => Err(Error::new(
             Kind::Gone,
             format!("{:?} was stopped while it was relaunched; look at it again", record.name),

@@ -26,6 +26,9 @@ pub const TORN_PAUSE: Duration = Duration::from_millis(5);
 /// Houmao keeps foreign keys there, and only there.
 pub const SOCKET_KEY: &str = "troop_tmux_socket";
 
+/// The key there that says that a session was joined; Houmao writes it.
+pub(super) const ORIGIN_KEY: &str = "session_origin";
+
 /// Reads a manifest. Blocks for [`TORN_ATTEMPTS`] times [`TORN_PAUSE`] at most,
 /// and only while it is torn. [`Kind::NotFound`] or [`Kind::Malformed`] else.
 pub fn read(path: &Path) -> Result<Manifest> {
@@ -126,7 +129,7 @@ pub(crate) fn model_of(wire: &ManifestV4) -> std::result::Result<Manifest, wire:
         authority.and_then(|authority| authority.primary_window_id.as_deref()),
     ];
     let joined = authority.and_then(|authority| authority.session_origin) == Some(Word(Origin::JoinedTmux))
-        || metadata.get("session_origin").and_then(Value::as_str) == Some("joined_tmux");
+        || metadata.get(ORIGIN_KEY).and_then(Value::as_str) == Some("joined_tmux");
     let provenance = wire.launch_policy_provenance.as_ref().or(wire.launch_plan.0.launch_policy_provenance.as_ref());
     Ok(Manifest {
         window: window.into_iter().flatten().next().map(str::to_owned),

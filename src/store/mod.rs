@@ -13,6 +13,7 @@ pub mod finding;
 pub mod gateway;
 pub mod journal;
 pub mod launch;
+pub mod launch_env;
 pub mod lifecycle;
 pub mod lock;
 pub mod manifest;

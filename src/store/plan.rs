@@ -1,6 +1,6 @@
 //! What a manifest says of how its program is started: enough to start it again (the reference, sections 2.2 and 2.4).
 
-use super::launch::{HOOKS_KEY, MANIFEST_FILE};
+use super::launch::HOOKS_KEY;
 use super::launch_env;
 use super::lifecycle::Return;
 use super::manifest::{self, read_wire};
@@ -170,8 +170,8 @@ fn role(wire: &ManifestV4, method: RoleMethod) -> Option<Role> {
 }
 
 /// Writes another life into the manifest at `path`, and leaves the rest of it as it is by now: generation and
-/// session, and no window and pane until there are some.
-pub fn update_life(path: &Path, life: &Return) -> Result<()> {
+/// session, and no window and pane until there are some. With `leaves` its session is not one that was joined any more.
+pub fn update_life(path: &Path, life: &Return, leaves: bool) -> Result<()> {
     let mut wire = read_wire(path).map_err(|error| error.while_doing(format_args!("manifest {}", path.display())))?;
     wire.registry_generation_id = Some(life.generation.to_string());
     wire.runtime.0.registry_generation_id = Some(life.generation.to_string());
@@ -182,7 +182,11 @@ pub fn update_life(path: &Path, life: &Return) -> Result<()> {
     }
     if let Some(Object(authority)) = &mut wire.agent_launch_authority {
         authority.tmux_session_name = Some(life.session.clone());
+        authority.session_origin = authority.session_origin.filter(|_| !leaves);
         (authority.primary_window_id, authority.primary_pane_id) = (None, None);
+    }
+    if leaves {
+        wire.launch_plan.0.metadata.remove(manifest::ORIGIN_KEY);
     }
     let state = &mut wire.backend_state;
     state.insert("tmux_session_name".to_owned(), life.session.clone().into());
@@ -190,9 +194,4 @@ pub fn update_life(path: &Path, life: &Return) -> Result<()> {
         state.insert(handle.to_owned(), Value::Null);
     }
     write_replace(path, &to_json(&wire)?, FILE_MODE)
-}
-
-/// The manifest of a session root.
-pub fn manifest_in(root: &Path) -> PathBuf {
-    root.join(MANIFEST_FILE)
 }

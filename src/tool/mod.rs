@@ -210,12 +210,6 @@ impl Tool {
         })
     }
 
-    /// The command line of a launch for which nobody gave another.
-    pub fn launch_argv(&self) -> Vec<String> {
-        let hooks = self.hooks.iter().filter(|_| !self.command.is_empty()).flat_map(Hooks::args);
-        self.command.iter().cloned().chain(hooks).collect()
-    }
-
     /// Says which of its patterns is wrong and where, if one is. Shipped definitions are checked by a test instead,
     /// because compiling every pattern takes longer than a command.
     fn check(&self, origin: &str) -> Result<()> {

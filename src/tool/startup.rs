@@ -1,6 +1,6 @@
 //! The command line that a program is started with: its own words, then the conversation it goes on with, then its role.
 
-use super::Tool;
+use super::{Hooks, Tool};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ChatSession, Role, RoleMethod};
 use serde::Deserialize;
@@ -17,10 +17,6 @@ pub struct RoleWay {
     /// For the ways by argument: the arguments, `{role}` for the text, `{json}` for the text as a JSON string.
     #[serde(default)]
     pub args: Vec<String>,
-    /// For the way by file: its name, in the program's home or, when `env` names a variable, anywhere.
-    pub file: Option<String>,
-    /// The variable that names such a file.
-    pub env: Option<String>,
 }
 
 impl RoleWay {
@@ -33,19 +29,27 @@ impl RoleWay {
                 "has a [role] whose args do not fit its method; {role} or {json} stands for its text".to_owned()
             );
         }
-        if (self.method == RoleMethod::NativeHomeSystemPrompt) != self.file.is_some() {
-            return Err("has a [role] whose file does not fit its method".to_owned());
+        // Such a file would stand in the person's own home, for every program that is started there.
+        if self.method == RoleMethod::NativeHomeSystemPrompt {
+            return Err("has a [role] by a file in the program's home; use bootstrap_message".to_owned());
         }
         Ok(())
     }
 }
 
 impl Tool {
-    /// The command line of a start: `base` is program and arguments without role and conversation. A conversation that is
-    /// gone on with has its role already. [`Kind::Unsupported`] when the program cannot go on with one, or
-    /// has no way to be told a role.
-    pub fn argv(&self, base: &[String], role: Option<&Role>, chat: &ChatSession) -> Result<Vec<String>> {
+    /// The command line of a start: `base` is the program and its own words, then come the hooks if it has them for this
+    /// start, the conversation, and the role where that is told by arguments. [`Kind::Unsupported`] when the program
+    /// cannot go on with a conversation, or has no way to be told a role.
+    pub fn argv(
+        &self,
+        base: &[String],
+        has_hooks: bool,
+        role: Option<&Role>,
+        chat: &ChatSession,
+    ) -> Result<Vec<String>> {
         let mut argv = base.to_vec();
+        argv.extend(self.hooks.iter().filter(|_| has_hooks).flat_map(Hooks::args));
         argv.extend(self.chat_args(chat)?);
         if let Some(role) = role {
             argv.extend(self.role_args(role)?);
@@ -53,25 +57,32 @@ impl Tool {
         Ok(argv)
     }
 
-    fn chat_args(&self, chat: &ChatSession) -> Result<Vec<String>> {
+    /// How it is told a role. [`Kind::Unsupported`] when it has no way.
+    pub fn role_way(&self) -> Result<RoleMethod> {
+        self.role.as_ref().map(|way| way.method).ok_or_else(|| {
+            Error::new(Kind::Unsupported, format!("{} has no way to be told a role; leave it out", self.name))
+        })
+    }
+
+    /// The arguments for that conversation. [`Kind::Unsupported`] when the program cannot go on with it.
+    pub fn chat_args(&self, chat: &ChatSession) -> Result<Vec<String>> {
         let (args, id) = match chat {
             ChatSession::New => return Ok(Vec::new()),
             ChatSession::Last => (&self.resume_last, ""),
             ChatSession::Exact(id) => (&self.resume_exact, id.as_str()),
         };
         if args.is_empty() {
+            let which = if id.is_empty() { "its last conversation" } else { "a conversation by its id" };
             return Err(Error::new(
                 Kind::Unsupported,
-                format!("{} cannot go on with an earlier conversation; start it with a new one", self.name),
+                format!("{} cannot go on with {which}; start it with a new one", self.name),
             ));
         }
         Ok(args.iter().map(|arg| arg.replace("{id}", id)).collect())
     }
 
     fn role_args(&self, role: &Role) -> Result<Vec<String>> {
-        let way = self.role.as_ref().ok_or_else(|| {
-            Error::new(Kind::Unsupported, format!("{} has no way to be told a role; leave it out", self.name))
-        })?;
+        self.role_way()?;
         if role.text.len() > MAX_ROLE_BYTES {
             return Err(Error::new(
                 Kind::TooLarge,
@@ -80,7 +91,7 @@ impl Tool {
         }
         let json = serde_json::Value::from(role.text.as_str()).to_string();
         let filled = |arg: &String| arg.replace("{json}", &json).replace("{role}", &role.text);
-        Ok(way.args.iter().map(filled).collect())
+        Ok(self.role.iter().flat_map(|way| way.args.iter().map(filled)).collect())
     }
 
     /// The arguments that choose a model. [`Kind::Unsupported`] when the program has none.
@@ -103,7 +114,7 @@ mod tests {
     fn argv(tool: &str, role: Option<&str>, chat: &ChatSession) -> Result<Vec<String>> {
         let (tools, _) = Tools::with_overrides(&[]);
         let role = role.map(|text| Role { name: "r".to_owned(), text: text.to_owned() });
-        tools.get(tool).unwrap().argv(&[tool.to_owned(), "-x".to_owned()], role.as_ref(), chat)
+        tools.get(tool).unwrap().argv(&[tool.to_owned(), "-x".to_owned()], false, role.as_ref(), chat)
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn view(status: Status, turns: &[Turn]) -> AgentView {
         gateway: None,
         mailbox: None,
     };
-    let mut world = World::new(Tools::with_overrides(&[]).0, "stand-in".to_owned(), "/".into());
+    let mut world = World::new(Tools::with_overrides(&[]).0, Default::default(), "/".into());
     let path = Path::new("/r").into();
     world.take(Fact::Record { record: Box::new(record), path, manifest: Err("none".to_owned()) }, at(0));
     let snapshot = world.publish(at(0)).unwrap();

@@ -3,7 +3,7 @@
 //! fields is in `manifest_rules`.
 
 use super::{Object, Word};
-use crate::model::record::Backend;
+use crate::model::{self, record::Backend};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -202,6 +202,17 @@ pub(crate) enum RoleMethod {
     NativeHomeSystemPrompt,
     BootstrapMessage,
     CaoProfile,
+}
+
+impl From<model::RoleMethod> for RoleMethod {
+    fn from(method: model::RoleMethod) -> Self {
+        match method {
+            model::RoleMethod::NativeDeveloperInstructions => Self::NativeDeveloperInstructions,
+            model::RoleMethod::NativeAppendSystemPrompt => Self::NativeAppendSystemPrompt,
+            model::RoleMethod::NativeHomeSystemPrompt => Self::NativeHomeSystemPrompt,
+            model::RoleMethod::BootstrapMessage => Self::BootstrapMessage,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use super::*;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc;
 use troop::Kind;
-use troop::model::PaneId;
+use troop::model::{ChatSession, PaneId, Role, RoleMethod};
 use troop::store::launch::{self, LaunchManifest};
 use troop::store::manifest::{check, read};
 use troop::store::wire::decode_record;
@@ -25,9 +25,18 @@ fn launch() -> LaunchManifest {
         pane: None,
         tmux_socket: Some("/run/tmux/socket".into()),
         tool_version: Some("2.1.296".into()),
-        role_name: "alice".into(),
+        has_hooks: false,
+        chat: ChatSession::New,
+        model: None,
+        profile: None,
+        env: Vec::new(),
+        role: None,
         now: now(),
     }
+}
+
+fn role(name: &str) -> Role {
+    Role { name: name.to_owned(), text: "Be brief.\nAlways \"so\".".to_owned() }
 }
 
 /// A session root written for [`launch`], with its directory.
@@ -96,6 +105,48 @@ fn a_manifest_without_what_is_not_known_is_valid_too() {
 }
 
 #[test]
+fn everything_a_start_needs_again_is_there_and_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    let launch = LaunchManifest {
+        has_hooks: true,
+        chat: ChatSession::Exact("0-1".into()),
+        model: Some("opus".into()),
+        profile: Some("reviewer".into()),
+        env: vec![("KEY".into(), "sk-secret \"x\"".into()), ("B".into(), String::new())],
+        role: Some((role("critic"), RoleMethod::NativeAppendSystemPrompt)),
+        ..launch()
+    };
+    launch::write_session(&root, &launch).unwrap();
+    let bytes = std::fs::read(root.join("manifest.json")).unwrap();
+    assert_valid(MANIFEST_SCHEMA, &bytes);
+    assert!(!String::from_utf8_lossy(&bytes).contains("sk-secret"));
+    assert!(!std::fs::read_to_string(root.join("brain_manifest.json")).unwrap().contains("sk-secret"));
+    let document: Value = serde_json::from_slice(&bytes).unwrap();
+    let plan = &document["launch_plan"];
+    assert_eq!((&plan["executable"], &plan["args"]), (&"claude".into(), &serde_json::json!(["--model", "x y"])));
+    assert_eq!(plan["env_var_names"], serde_json::json!(["KEY", "B"]));
+    let injection = serde_json::json!({"method": "native_append_system_prompt", "role_name": "critic"});
+    assert_eq!((&plan["role_injection"], &document["role_name"]), (&injection, &"critic".into()));
+    for (key, value) in [
+        ("troop_hooks", true.into()),
+        ("troop_model", Value::from("opus")),
+        ("troop_profile", "reviewer".into()),
+        ("troop_chat_session", "exact 0-1".into()),
+    ] {
+        assert_eq!(plan["metadata"][key], value, "{key}");
+    }
+    let prompt = &document["system_prompt"];
+    assert_eq!((&prompt["text"], &prompt["role_name"]), (&role("").text.into(), &"critic".into()));
+    assert_eq!(prompt["sha256"], "3517f36ae92a7d515310adbb8935fe70bd5f837180092aa25d9781869bcb4357");
+    let text = std::fs::read_to_string(root.join("agent_def/roles/critic/system-prompt.md")).unwrap();
+    assert_eq!(text, role("").text);
+    assert_eq!(troop::store::launch_env::read(&root).unwrap(), launch.env);
+    let mode = std::fs::metadata(root.join("launch.env")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
 fn panes_are_filled_in_and_the_rest_stays() {
     let (_dir, root) = written();
     let path = root.join("manifest.json");
@@ -124,7 +175,8 @@ fn what_cannot_stand_in_a_manifest_leaves_nothing_behind() {
     for launch in [
         LaunchManifest { argv: vec![], ..launch() },
         LaunchManifest { tool: " ".into(), ..launch() },
-        LaunchManifest { role_name: "../../up".into(), ..launch() },
+        LaunchManifest { role: Some((role("../../up"), RoleMethod::BootstrapMessage)), ..launch() },
+        LaunchManifest { env: vec![("A".into(), "two\nlines".into())], ..launch() },
         LaunchManifest { name: "two words".into(), ..launch() },
     ] {
         assert_eq!(launch::write_session(&root, &launch).unwrap_err().kind(), Kind::Invalid, "{launch:?}");

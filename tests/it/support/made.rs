@@ -182,7 +182,7 @@ fn view() -> AgentView {
         gateway: None,
         mailbox: None,
     };
-    let mut world = World::new(Tools::with_overrides(&[]).0, "stand-in".to_owned(), "/".into());
+    let mut world = World::new(Tools::with_overrides(&[]).0, Default::default(), "/".into());
     world.take(Fact::Record { record: Box::new(record), path: path("/r"), manifest: Err("none".to_owned()) }, now);
     let mut view = AgentView::clone(&world.publish(now).unwrap().stopped["a"]);
     set_status(&mut view, Status::Ready);
