@@ -99,6 +99,18 @@ pub struct Settings {
     pub mountpoint: Option<PathBuf>,
 }
 
+impl Settings {
+    /// The tmux server that listens at `path`.
+    pub fn socket_at(&self, path: &Path) -> Socket {
+        if path == self.socket.path() {
+            return self.socket.clone();
+        }
+        let environment = &self.environment;
+        let variable = |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        Socket::resolve(path.to_str(), variable)
+    }
+}
+
 /// The part of `environment` that an agent of a tool may have.
 pub fn environment(environment: &[(String, String)], tool: &crate::tool::Tool) -> Vec<(String, String)> {
     let passed = |name: &String| {

@@ -237,13 +237,7 @@ impl Observers {
     pub(super) fn socket_of(&self, manifest: Option<&Manifest>) -> Socket {
         match manifest.and_then(|manifest| manifest.tmux_socket.as_deref()) {
             None => self.settings.default_socket.clone(),
-            Some(path) if path == self.settings.socket.path() => self.settings.socket.clone(),
-            Some(path) => {
-                let environment = &self.settings.environment;
-                let variable =
-                    |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-                Socket::resolve(path.to_str(), variable)
-            }
+            Some(path) => self.settings.socket_at(path),
         }
     }
 

@@ -4,6 +4,7 @@
 mod agent;
 mod chronicle;
 mod compose;
+pub mod gc;
 mod on_screen;
 mod order;
 mod plan;

@@ -120,6 +120,15 @@ impl LifeLock {
     }
 }
 
+impl LifeLock {
+    /// Whether somebody has it. Nothing is made to find out.
+    pub(super) fn is_held(session_root: &Path) -> bool {
+        let path = our_directory(session_root).join(LIFE_LOCK);
+        let file = open(&path, OpenOptions::new().read(true)).ok();
+        file.is_some_and(|file| lock(file, &path, Duration::ZERO).is_err_and(|error| error.kind() == Kind::TimedOut))
+    }
+}
+
 /// The file of [`LifeLock`] in our directory.
 const LIFE_LOCK: &str = "life.lock";
 

@@ -11,6 +11,7 @@ mod dir;
 pub mod doctor;
 pub mod finding;
 pub mod gateway;
+pub mod gc;
 pub mod journal;
 pub mod launch;
 pub mod launch_env;
