@@ -71,11 +71,13 @@ fn machine() -> Vec<Finding> {
 
 fn tools(context: &Context) -> Vec<Finding> {
     let (_, wrong) = Tools::with_overrides(&context.settings.tool_overrides);
-    let errors = context.tool_errors.iter().chain(&wrong);
+    let errors = context.tool_errors.iter().chain(&wrong).map(|error| (error, "tools"));
+    let config = context.settings.presets.wrong.iter().map(|error| (error, super::config::CONFIG_FILE));
     errors
-        .map(|error| Finding {
+        .chain(config)
+        .map(|(error, at)| Finding {
             severity: if error.kind() == Kind::Malformed { Severity::Error } else { Severity::Warning },
-            path: super::context::config_dir().join("tools"),
+            path: super::context::config_dir().join(at),
             sentence: error.to_string(),
         })
         .collect()

@@ -98,7 +98,7 @@ pub enum QueueChange {
 impl Command {
     /// Start one agent.
     pub fn launch(launch: Launch) -> Self {
-        Self::Troop { verbs: vec![TroopVerb::Launch(launch)] }
+        Self::Troop { verbs: vec![TroopVerb::Launch(Box::new(launch))] }
     }
 
     /// The agent it concerns.

@@ -83,7 +83,7 @@ impl Verb {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TroopVerb {
     /// Start an agent.
-    Launch(Launch),
+    Launch(Box<Launch>),
     /// Read every record again.
     Rescan,
 }
@@ -107,7 +107,7 @@ pub fn agent_verbs(bytes: &[u8]) -> Result<Vec<Verb>> {
 /// The verbs of a write to the troop's `control`: all of them or the first error.
 pub fn troop_verbs(bytes: &[u8]) -> Result<Vec<TroopVerb>> {
     lines(bytes, TROOP_VERBS, |words| match words {
-        ["launch", name, options @ ..] => Ok(Launch::parse(name, options)?.map(TroopVerb::Launch)),
+        ["launch", name, options @ ..] => Ok(Launch::parse(name, options)?.map(Box::new).map(TroopVerb::Launch)),
         ["rescan"] => Ok(Some(TroopVerb::Rescan)),
         _ => Ok(None),
     })

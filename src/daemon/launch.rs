@@ -33,6 +33,10 @@ const LOOK_GAP: Duration = Duration::from_millis(25);
 /// How many rows of its screen are told of a program that ended, and how much of each.
 const LAST_ROWS: usize = 4;
 const LAST_ROW_CHARS: usize = 160;
+/// How many rows above the screen are looked at for them.
+const LAST_SCROLLED: u32 = 50;
+/// How the row begins that tmux writes below what a program left.
+const DEAD_ROW: &str = "Pane is dead";
 /// What stands for the running program in a tool's command.
 const OURSELVES: &str = "{troop}";
 
@@ -296,10 +300,13 @@ pub(super) async fn until_up(target: &Target, link: &Link) -> Result<()> {
     let deadline = Instant::now() + UP_LIMIT;
     loop {
         let look = look(&link.client, &link.pane).await?;
-        let words = last_words(&look.screen.text);
+        let shown = look.screen.text.clone();
         let reading = read(&target.tool, None, &Terminal::Seen(Box::new(look)));
         match &reading.liveness {
             Liveness::Dead(why) => {
+                // tmux moves the screen up by a row to say that the pane is dead.
+                let above = link.client.scrollback(&link.pane, LAST_SCROLLED).await.unwrap_or_default();
+                let words = last_words(&format!("{above}\n{shown}"));
                 let sentence = format!("its program ended before it was ready ({why}){words}");
                 return Err(Error::new(Kind::Gone, sentence));
             }
@@ -314,7 +321,8 @@ pub(super) async fn until_up(target: &Target, link: &Link) -> Result<()> {
 
 /// The last rows of a screen that are not blank, for a sentence; nothing when there are none.
 fn last_words(screen: &str) -> String {
-    let rows: Vec<&str> = screen.lines().map(str::trim).filter(|row| !row.is_empty()).collect();
+    let of_program = |row: &&str| !row.is_empty() && !row.starts_with(DEAD_ROW);
+    let rows: Vec<&str> = screen.lines().map(str::trim).filter(of_program).collect();
     if rows.is_empty() {
         return String::new();
     }

@@ -214,7 +214,7 @@ fn no_name_twice(verbs: &[TroopVerb]) -> Result<()> {
 
 fn troop(world: &World, verb: TroopVerb, now: Timestamp) -> Result<Effect> {
     match verb {
-        TroopVerb::Launch(launch) => order(world, launch, now).map(Effect::Launch),
+        TroopVerb::Launch(launch) => order(world, *launch, now).map(Effect::Launch),
         TroopVerb::Rescan => Ok(Effect::Rescan),
     }
 }

@@ -142,9 +142,9 @@ fn one_verb_that_cannot_be_refuses_them_all() {
     let verbs = vec![Verb::Resize { cols: 80, rows: 24 }, Verb::Interrupt];
     let refused = plan(&world, Command::Control { agent: agent.clone(), verbs }, at(1)).unwrap_err();
     assert_eq!(refused.kind(), Kind::Busy, "{refused}");
-    let verbs = vec![TroopVerb::Rescan, TroopVerb::Launch(Launch::new(AgentName::new("alice").unwrap()))];
+    let verbs = vec![TroopVerb::Rescan, TroopVerb::Launch(Box::new(Launch::new(AgentName::new("alice").unwrap())))];
     assert!(plan(&world, Command::Troop { verbs }, at(1)).is_err());
-    let twice = (0..2).map(|_| TroopVerb::Launch(Launch::new(AgentName::new("new").unwrap())));
+    let twice = (0..2).map(|_| TroopVerb::Launch(Box::new(Launch::new(AgentName::new("new").unwrap()))));
     let twice = plan(&world, Command::Troop { verbs: twice.collect() }, at(1)).unwrap_err();
     assert_eq!(twice.kind(), Kind::Exists, "{twice}");
     assert_eq!(plan(&world, Command::Retire { agent }, at(1)).unwrap_err().kind(), Kind::Busy);

@@ -110,7 +110,7 @@ pub(super) struct App {
     last_prompt: String,
     turns: u64,
     titles: bool,
-    records: Vec<Record>,
+    pub(super) records: Vec<Record>,
     /// The log of its conversation.
     pub(super) pages: Pages,
 }

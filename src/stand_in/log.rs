@@ -18,6 +18,15 @@ pub(super) enum Record {
         /// Its process id.
         pid: u32,
     },
+    /// It was started with a role, a model, or a conversation to go on with.
+    Told {
+        /// The role.
+        role: Option<String>,
+        /// The model.
+        model: Option<String>,
+        /// The conversation: `last`, or its id.
+        resume: Option<String>,
+    },
     /// The composer is there: it takes input.
     Ready,
     /// A bracketed paste ended.

@@ -64,6 +64,15 @@ pub struct Args {
     /// Draw on the alternate screen
     #[arg(long)]
     alternate: bool,
+    /// What it is told before anybody prompts it; it only writes that into its log
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    role: Option<String>,
+    /// Which model it would use; for the log too
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Go on with that conversation; for the log too
+    #[arg(long, value_name = "last|ID")]
+    resume: Option<String>,
 }
 
 /// How a stand-in behaves.
@@ -83,6 +92,8 @@ pub struct Options {
     mischief: mischief::Mischief,
     /// Whether it draws on the alternate screen.
     pub alternate: bool,
+    /// What it was told at its start: it goes into the log.
+    told: Option<log::Record>,
 }
 
 impl From<Args> for Options {
@@ -95,6 +106,11 @@ impl From<Args> for Options {
             name: args.name,
             mischief: mischief::Mischief::new(args.mischief, args.seed),
             alternate: args.alternate,
+            told: (args.role.is_some() || args.model.is_some() || args.resume.is_some()).then_some(log::Record::Told {
+                role: args.role,
+                model: args.model,
+                resume: args.resume,
+            }),
         }
     }
 }
@@ -121,5 +137,6 @@ fn try_run(options: &Options) -> Result<u8> {
     let name = options.name.as_deref().unwrap_or(NAME);
     let mut app = app::App::new(name, options.pace, options.start_delay, terminal::size());
     app.mischief = options.mischief.clone();
+    app.records.extend(options.told.clone());
     terminal.run(&mut app, log, conversation)
 }

@@ -8,6 +8,9 @@ use serde::Deserialize;
 /// The longest role that is handed over as an argument, in bytes: the kernel takes 128 KiB for one argument.
 pub const MAX_ROLE_BYTES: usize = 96 << 10;
 
+/// The longest argument that a program can be started with, in bytes: Linux takes 32 pages, the final NUL included.
+const MAX_ARGUMENT_BYTES: usize = (128 << 10) - 1;
+
 /// How a program is told its role: `[role]` in its definition.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,8 +93,23 @@ impl Tool {
             ));
         }
         let json = serde_json::Value::from(role.text.as_str()).to_string();
-        let filled = |arg: &String| arg.replace("{json}", &json).replace("{role}", &role.text);
-        Ok(self.role.iter().flat_map(|way| way.args.iter().map(filled)).collect())
+        // One after the other would fill in what the text itself says.
+        let filled = |arg: &String| match arg.split_once("{json}") {
+            Some((before, after)) => format!("{before}{json}{after}"),
+            None => arg.replace("{role}", &role.text),
+        };
+        let args: Vec<String> = self.role.iter().flat_map(|way| way.args.iter().map(filled)).collect();
+        // What has to be escaped grows.
+        if args.iter().any(|arg| arg.len() > MAX_ARGUMENT_BYTES) {
+            return Err(Error::new(
+                Kind::TooLarge,
+                format!(
+                    "the role {} is longer than {} takes on its command line; make it shorter",
+                    role.name, self.name
+                ),
+            ));
+        }
+        Ok(args)
     }
 
     /// The arguments that choose a model. [`Kind::Unsupported`] when the program has none.
@@ -128,6 +146,13 @@ mod tests {
             argv("codex", Some("two\nlines"), &exact).unwrap(),
             ["codex", "-x", "resume", "7", "-c", "developer_instructions=\"two\\nlines\""]
         );
+        assert_eq!(
+            argv("codex", Some("{role} {json}"), &ChatSession::New).unwrap()[2..],
+            ["-c", "developer_instructions=\"{role} {json}\""]
+        );
+        for typed in ["kimi", "gemini", "qwen", "opencode", "aider"] {
+            assert_eq!(argv(typed, Some("x"), &ChatSession::New).unwrap(), [typed, "-x"]);
+        }
         assert_eq!(argv("claude", None, &ChatSession::Last).unwrap(), ["claude", "-x", "--continue"]);
     }
 
@@ -137,6 +162,9 @@ mod tests {
         assert_eq!(argv("generic", Some("x"), &ChatSession::New).unwrap_err().kind(), Kind::Unsupported);
         let long = "x".repeat(MAX_ROLE_BYTES + 1);
         assert_eq!(argv("claude", Some(&long), &ChatSession::New).unwrap_err().kind(), Kind::TooLarge);
+        let escaped = "\n".repeat(MAX_ROLE_BYTES - 1);
+        assert!(argv("claude", Some(&escaped), &ChatSession::New).is_ok());
+        assert_eq!(argv("codex", Some(&escaped), &ChatSession::New).unwrap_err().kind(), Kind::TooLarge);
         let (tools, _) = Tools::with_overrides(&[]);
         assert_eq!(tools.get("codex").unwrap().model_args("m").unwrap(), ["--model", "m"]);
         assert_eq!(tools.get("generic").unwrap().model_args("m").unwrap_err().kind(), Kind::Unsupported);

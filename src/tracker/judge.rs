@@ -1,14 +1,14 @@
 //! The status: one word from liveness, evidence and time.
 
-use super::{Liveness, QUIET_IS_READY, STARTING_LIMIT, Tracker, UNKNOWN_AFTER};
+use super::{Liveness, QUIET_IS_READY, SESSION_LIMIT, STARTING_LIMIT, Tracker, UNKNOWN_AFTER};
 use crate::model::live::Status;
 use crate::tool::Shows;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 impl Tracker {
     /// The status at `now` and why, in a few words.
     pub(super) fn judge(&self, now: Timestamp) -> (Status, String) {
-        let starting = now < self.launched_at + STARTING_LIMIT && !self.seen_alive;
+        let starting = now < self.launched_at + self.starting_limit() && !self.seen_alive;
         let unless_starting = |status: Status, why: &str| {
             if starting { (Status::Starting, format!("launched, {why}")) } else { (status, why.to_owned()) }
         };
@@ -21,6 +21,11 @@ impl Tracker {
             Liveness::Behind(why) => (Status::Unknown, why.clone()),
             Liveness::Alive => self.judge_alive(now),
         }
+    }
+
+    /// How long it may be starting, seen as it is.
+    pub(super) fn starting_limit(&self) -> SignedDuration {
+        if self.reading.liveness == Liveness::NoSession { SESSION_LIMIT } else { STARTING_LIMIT }
     }
 
     fn judge_alive(&self, now: Timestamp) -> (Status, String) {

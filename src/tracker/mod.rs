@@ -45,6 +45,9 @@ pub const UNKNOWN_AFTER: SignedDuration = SignedDuration::from_secs(2);
 pub const MOVING_FOR: SignedDuration = SignedDuration::from_millis(700);
 /// How long a launch may take before the agent counts as unknown, down or gone.
 pub const STARTING_LIMIT: SignedDuration = SignedDuration::from_secs(30);
+/// How long after its record an agent's session may take to appear: a record is there first, so that a launcher that dies
+/// leaves no session without one. tmux makes one within 0.1 s, and starts its server before.
+pub const SESSION_LIMIT: SignedDuration = SignedDuration::from_secs(10);
 /// How long after the submit key a turn may take to show before nothing is waited for any
 /// more. Programs show a turn within 0.4 s (`agent-clis`, sources of state).
 pub const NO_TURN_LIMIT: SignedDuration = SignedDuration::from_secs(2);
@@ -336,7 +339,7 @@ impl Tracker {
                 .and_then(|_| self.screen_changed_at.checked_add(self.tool.stale_after).ok()),
             self.moved_at.filter(|_| moving).map(|at| at + MOVING_FOR),
             self.report_deadline(),
-            (self.status == Status::Starting).then_some(self.launched_at + STARTING_LIMIT),
+            (self.status == Status::Starting).then_some(self.launched_at + self.starting_limit()),
             self.submission_deadline(),
             (!self.reading.has_rules).then_some(self.screen_changed_at + QUIET_IS_READY),
             Some(self.public_since + STABLE_AFTER),

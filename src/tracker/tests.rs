@@ -161,8 +161,8 @@ fn a_launch_becomes_ready_once_ready_has_held() {
 fn a_launch_that_never_comes_is_gone() {
     check(&[
         (0, Step::Look(Terminal::NoSession), Status::Starting),
-        (29_999, Wait, Status::Starting),
-        (30_000, Wait, Status::Gone),
+        (9_999, Wait, Status::Starting),
+        (10_000, Wait, Status::Gone),
     ]);
 }
 

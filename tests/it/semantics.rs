@@ -9,6 +9,7 @@ mod faults;
 mod gone;
 mod history;
 mod keyboard;
+mod launch;
 mod listing;
 mod names;
 mod prompt;
