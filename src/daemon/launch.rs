@@ -299,7 +299,16 @@ pub(super) fn find_program(program: &str, cwd: &Path, path: &str) -> Option<Stri
 pub(super) async fn until_up(target: &Target, link: &Link) -> Result<()> {
     let deadline = Instant::now() + UP_LIMIT;
     loop {
-        let look = look(&link.client, &link.pane).await?;
+        // Its observer looks over the same connection, and one of two that look at once may not be able to.
+        let look = match look(&link.client, &link.pane).await {
+            Ok(look) => look,
+            Err(error) if error.kind() == Kind::Gone => return Err(error),
+            Err(_) if Instant::now() >= deadline => return Ok(()),
+            Err(_) => {
+                tokio::time::sleep(LOOK_GAP).await;
+                continue;
+            }
+        };
         let shown = look.screen.text.clone();
         let reading = read(&target.tool, None, &Terminal::Seen(Box::new(look)));
         match &reading.liveness {

@@ -105,10 +105,9 @@ impl Hands {
     }
 
     /// Settles a relaunch that was left undone: what its agent is, is what is there. Gives what was found, or nothing when
-    /// somebody else has the agent in hand.
+    /// it is undone no more.
     pub(super) async fn recover(&self, target: &Target) -> Result<Option<&'static str>> {
-        let root = target.root.clone();
-        let Ok(_life) = blocking(move || LifeLock::acquire(&root, Duration::ZERO)).await else { return Ok(None) };
+        let _life = self.life(target).await?;
         let record = self.current(target).await?;
         if record.lifecycle.state != LifecycleState::Relaunching {
             return Ok(None);

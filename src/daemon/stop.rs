@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::Path;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal as signal_of};
 use tokio::time::Instant;
 
 /// How long programs may take to end after SIGTERM before they are killed.
@@ -118,10 +119,9 @@ pub(super) fn cannot_return(scene: &Scene, manifest: &Path) -> bool {
 /// Ends everything that runs for an agent, and its session: first the programs are asked to end, unless `force`, and
 /// what is still there after [`STOP_GRACE`] is killed, with what it has started meanwhile.
 pub(super) async fn end_programs(record: &Record, session: Option<&Session>, force: bool) -> Result<()> {
-    let mut known = programs(record, session).await;
     // A person may do this from within the agent: the hangup of its terminal must not end us before it is recorded.
-    let _hangup =
-        known.iter().any(is_us).then(|| tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()));
+    let _hangup = is_within(session).then(|| signal_of(SignalKind::hangup()));
+    let mut known = programs(record, session).await;
     if !force && !known.is_empty() {
         signal(&known, Signal::SIGTERM);
         crash::here("stop.signalled");
@@ -147,7 +147,20 @@ pub(super) async fn programs(record: &Record, session: Option<&Session>) -> Vec<
     let manifest = record.manifest_path.clone();
     let marked = blocking(move || Ok(process::marked(MANIFEST_VARIABLE, &manifest))).await.unwrap_or_default();
     known.extend(marked.into_iter().filter(|process| !known.contains(process)).collect::<Vec<_>>());
+    let ours = ours();
+    known.retain(|process| !ours.contains(&process.pid));
     known
+}
+
+/// This process and what it has started.
+fn ours() -> Vec<i32> {
+    let us = i32::try_from(std::process::id()).unwrap_or(0);
+    process::programs(us).map_or_else(|| vec![us], |programs| programs.all.iter().map(|process| process.pid).collect())
+}
+
+/// Whether this process may run in that session: tmux says so to whatever it starts.
+fn is_within(session: Option<&Session>) -> bool {
+    session.is_some() && std::env::var_os("TMUX").is_some()
 }
 
 /// Kills those that are still there, and waits until they are gone.
@@ -164,19 +177,15 @@ pub(super) async fn end_all(known: &[Process]) {
 }
 
 async fn all_ended(known: &[Process]) {
-    for process in known.iter().filter(|process| !is_us(process)) {
+    for process in known {
         let _ = process::ended(process.pid, process.start_time).await;
     }
-}
-
-fn is_us(process: &Process) -> bool {
-    u32::try_from(process.pid) == Ok(std::process::id())
 }
 
 /// Signals those processes that are still the ones that were seen: a pid alone
 /// may belong to somebody else by now.
 fn signal(processes: &[Process], signal: Signal) {
-    for known in processes.iter().rev().filter(|process| !is_us(process)) {
+    for known in processes.iter().rev() {
         if process::start_time(known.pid) == Some(known.start_time) {
             let _ = kill(Pid::from_raw(known.pid), signal);
         }

@@ -2,7 +2,6 @@
 //! terminal or a file is refused here.
 
 use super::order::{LaunchOrder, order};
-use super::recovery;
 use super::world::{Agent, World};
 use crate::command::{Command, QueueChange, TroopVerb, Verb};
 use crate::error::{Error, Kind, Result};
@@ -115,7 +114,7 @@ pub fn plan(world: &World, command: Command, now: Timestamp) -> Result<Vec<Effec
             view(world, &agent)?.may_type()?;
             Ok(vec![Effect::Press { agent, keys }])
         }
-        Command::Control { agent, verbs } => verbs.into_iter().map(|verb| control(world, &agent, verb, now)).collect(),
+        Command::Control { agent, verbs } => verbs.into_iter().map(|verb| control(world, &agent, verb)).collect(),
         Command::Retire { agent } => {
             view(world, &agent)?.may_retire()?;
             Ok(vec![Effect::Retire { agent }])
@@ -128,7 +127,7 @@ pub fn plan(world: &World, command: Command, now: Timestamp) -> Result<Vec<Effec
     }
 }
 
-fn control(world: &World, id: &AgentId, verb: Verb, now: Timestamp) -> Result<Effect> {
+fn control(world: &World, id: &AgentId, verb: Verb) -> Result<Effect> {
     let view = view(world, id)?;
     let agent = id.clone();
     match verb {
@@ -144,43 +143,29 @@ fn control(world: &World, id: &AgentId, verb: Verb, now: Timestamp) -> Result<Ef
             Ok(Effect::Resize { agent, cols, rows })
         }
         Verb::Stop { force } => {
-            not_relaunching(find(world, id)?, view, now)?;
             is_live(view)?;
             Ok(Effect::Stop { agent, force })
         }
         Verb::Relaunch(chat) => {
             let known = find(world, id)?;
-            not_relaunching(known, view, now)?;
             view.may_relaunch()?;
             // Whether its program can go on with that conversation.
             known.tool.chat_args(&chat)?;
             Ok(Effect::Relaunch { agent, chat })
         }
         Verb::Close => {
-            not_relaunching(find(world, id)?, view, now)?;
             is_live(view)?;
             Ok(Effect::Close { agent })
         }
     }
 }
 
-/// What is stopped already can be neither stopped nor closed.
+/// What is stopped already can be neither stopped nor closed. Whoever relaunches it is waited for.
 fn is_live(view: &AgentView) -> Result<()> {
     if view.state.lifecycle.state.is_live() {
         return Ok(());
     }
     Err(Error::new(Kind::Gone, format!("{} is stopped already", view.dir_name)))
-}
-
-/// Whoever relaunches it is left alone, as long as a relaunch may take.
-fn not_relaunching(agent: &Agent, view: &AgentView, now: Timestamp) -> Result<()> {
-    if recovery::is_relaunching(&agent.record, now) {
-        return Err(Error::new(
-            Kind::Busy,
-            format!("{} is being relaunched; wait until its status is ready", view.dir_name),
-        ));
-    }
-    Ok(())
 }
 
 /// An answer that could be given now to the question that is shown.

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// How long a relaunch may take. A record that has been `relaunching` for longer was left so by a
 /// process that died: what its agent is, is what is there.
-pub const RELAUNCH_LIMIT: SignedDuration = SignedDuration::from_secs(30);
+pub const RELAUNCH_LIMIT: SignedDuration = SignedDuration::from_secs(15);
 
 /// The condition of a session.
 pub fn classify(probe: &Probe, manifest: Option<&Manifest>) -> Recovery {
