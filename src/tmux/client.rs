@@ -222,8 +222,21 @@ impl Client {
     }
 
     /// Starts a program in a pane in place of what is there, which is killed.
+    ///
+    /// tmux 3.3a forgets at that what a pane has written and not how much of it each client has been sent, and gives up with
+    /// every session in it ("not enough data") when some of that was not sent yet. So all clients of ours, in whatever
+    /// process, have the pane paused first, and the server goes once around before the program is started.
     pub async fn respawn(&self, pane: &PaneId, program: &Respawn) -> Result<Created> {
         program.check()?;
+        let clients =
+            self.expect(format!("list-clients -t {pane} -F {}", quote("#{client_name} #{client_flags}"))).await?;
+        let texts: Vec<String> = clients.iter().map(Reply::text).collect();
+        let ours = texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.split_once(' '));
+        for (name, _) in ours.filter(|(_, flags)| is_ours(flags)) {
+            // One that has gone meanwhile is as good.
+            let _ =
+                self.expect(format!("refresh-client -t {} -A {}", quote(name), quote(&format!("{pane}:pause")))).await;
+        }
         let replies = self.expect(program.commands(pane)).await;
         replies.and_then(|replies| created(&replies)).map_err(|e| e.while_doing(format!("cannot start it in {pane}")))
     }

@@ -57,11 +57,11 @@ fn clearing_away() {
     }
     fs::write(roots["broken"].join("manifest.json"), "{").unwrap();
     // It has been so for long: what was launched a moment ago is starting.
-    let id = record_of(world.sandbox(), "broken")["agent_id"].as_str().unwrap().to_owned();
-    let path = world.sandbox().registry().join("live_agents").join(&id).join("record.json");
-    let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    record["lifecycle"]["state_updated_at"] = "2026-01-01T00:00:00+00:00".into();
-    world.plant_bytes(&id, record.to_string().as_bytes());
+    let [_, path] = ["lost", "broken"].map(|name| {
+        let mut record = record_of(world.sandbox(), name);
+        record["lifecycle"]["state_updated_at"] = "2026-01-01T00:00:00+00:00".into();
+        world.plant_bytes(record["agent_id"].as_str().unwrap(), record.to_string().as_bytes())
+    });
     let orphan = world.sandbox().troop_home().join("sessions/local_interactive/orphan");
     fs::create_dir_all(orphan.join("troop/queue")).unwrap();
     fs::write(orphan.join("troop/queue/1"), "never asked").unwrap();
