@@ -1,6 +1,6 @@
 //! What a mount costs: listings, memory, delays, and doing nothing.
 //!
-//! `cargo bench --bench mount -- [tree|memory|delay|launch|idle|busy|waits]...` prints a Markdown table for each,
+//! `cargo bench --bench mount -- [tree|memory|delay|launch|idle|busy|waits|recover]...` prints a Markdown table for each,
 //! or for all of them. Every group works in a sandbox of its own, with its own tmux server.
 
 mod busy;
@@ -9,6 +9,7 @@ mod delay;
 mod idle;
 mod launch;
 mod memory;
+mod recover;
 #[path = "../support/mod.rs"]
 mod support;
 mod tree;
@@ -32,6 +33,7 @@ const GROUPS: [Group; 7] = [
     Group { name: "idle", run: idle::run },
     Group { name: "busy", run: busy::run },
     Group { name: "waits", run: waits::run },
+    Group { name: "recover", run: recover::run },
 ];
 
 fn main() -> ExitCode {

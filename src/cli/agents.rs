@@ -75,6 +75,11 @@ pub(super) fn stop(common: &Common, names: &[String], force: bool) -> Result<()>
     each(names, |name| control(common, name, Verb::Stop { force }))
 }
 
+/// `troop close`
+pub(super) fn close(common: &Common, names: &[String]) -> Result<()> {
+    each(names, |name| control(common, name, Verb::Close))
+}
+
 /// `troop retire`
 pub(super) fn retire(common: &Common, names: &[String]) -> Result<()> {
     each(names, |name| {
@@ -88,7 +93,7 @@ fn control(common: &Common, name: &str, verb: Verb) -> Result<()> {
     daemon.port().call(Command::Control { agent, verbs: vec![verb] }, actor(), Until::Done, LIMIT)
 }
 
-fn each(names: &[String], mut act: impl FnMut(&str) -> Result<()>) -> Result<()> {
+pub(super) fn each(names: &[String], mut act: impl FnMut(&str) -> Result<()>) -> Result<()> {
     let mut first = Ok(());
     for name in names {
         let done = act(name);

@@ -5,6 +5,7 @@ use crate::model::launch_options::{check_model, env_pair};
 use crate::model::{ChatSession, Condition};
 use crate::stand_in;
 use clap::{Parser, Subcommand};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -111,6 +112,26 @@ pub(super) enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Start the programs of agents again: those that are stopped, lost, or live
+    Relaunch(Relaunch),
+    /// Let go of agents: their programs go on, and troop has nothing to do with them any more
+    Close {
+        /// Their names or ids
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Take away what nobody needs any more: stopped and retired agents, sessions that no record names
+    Gc {
+        /// Take away nothing, and print what would be
+        #[arg(long)]
+        dry_run: bool,
+        /// How long agents have to have been stopped, such as 7d or 12h
+        #[arg(long, value_name = "TIME", value_parser = age, default_value = "7d")]
+        older_than: SignedDuration,
+        /// As JSON, one array
+        #[arg(long)]
+        json: bool,
+    },
     /// Retire the records of agents that are gone or stopped
     Retire {
         /// Their names or ids
@@ -184,6 +205,13 @@ pub(super) enum HomeCommand {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map_err(|_| "give seconds, such as 600 or 0.5".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// A time such as `7d`, in days of 24 hours; not below nothing.
+fn age(text: &str) -> Result<SignedDuration, String> {
+    let span: Span = text.parse().map_err(|_| "give a time, such as 7d, 12h or 30m".to_owned())?;
+    let age = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
+    if age.is_negative() { Err("give a time that is not negative".to_owned()) } else { Ok(age) }
 }
 
 /// What TROOP_LOG sets: a filter such as `debug` or `troop::fuse=trace`.
@@ -266,6 +294,19 @@ fn parse_env(text: &str) -> Result<(String, String), String> {
 
 fn parse_chat(word: &str) -> Result<ChatSession, String> {
     ChatSession::resumed(word).map_err(|error| error.to_string())
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Relaunch {
+    /// Their names or ids
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(super) names: Vec<String>,
+    /// Every agent that is stopped or has lost its session
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Go on with its last conversation, or with the one of that id [default: a new one]
+    #[arg(long, value_name = "last|ID")]
+    pub(super) resume: Option<String>,
 }
 
 /// What a recording is.

@@ -8,10 +8,12 @@ mod context;
 mod doctor;
 mod exit;
 mod explain;
+mod gc;
 mod home;
 mod launch;
 mod list;
 mod mount;
+mod relaunch;
 mod replay;
 mod signals;
 mod wait;
@@ -44,6 +46,9 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
         Command::Answer { name, answer } => agents::answer(common, &name, answer),
         Command::Interrupt { name } => agents::interrupt(common, &name),
         Command::Stop { names, force } => agents::stop(common, &names, force),
+        Command::Relaunch(options) => relaunch::run(common, &options),
+        Command::Close { names } => agents::close(common, &names),
+        Command::Gc { dry_run, older_than, json } => gc::run(common, older_than, dry_run, json),
         Command::Retire { names } => agents::retire(common, &names),
         Command::Explain { name: Some(name), .. } => explain::agent(common, &name),
         Command::Explain { screen, tool, title, tools, .. } => {

@@ -3,6 +3,7 @@
 use super::launch::LAUNCH_SYNTAX;
 use super::{Launch, control_text};
 use crate::error::{Error, Kind, Result};
+use crate::model::ChatSession;
 
 /// The most verbs in one write.
 const MAX_VERBS: usize = 64;
@@ -25,6 +26,11 @@ pub const AGENT_VERBS: &[VerbDoc] = &[
     VerbDoc { syntax: "deny", doc: "answer its question with no; needs --allow-approvals" },
     VerbDoc { syntax: "answer N", doc: "answer its question with choice N of `question`; needs --allow-approvals" },
     VerbDoc { syntax: "stop [--force]", doc: "end the program and its session; --force does not wait for it" },
+    VerbDoc {
+        syntax: "relaunch [new|last|exact ID]",
+        doc: "start its program again, with a new conversation, its last one, or that one",
+    },
+    VerbDoc { syntax: "close", doc: "let go of it: its program goes on, and troop has nothing to do with it any more" },
     VerbDoc { syntax: "resize COLSxROWS", doc: "give the terminal another size" },
 ];
 
@@ -53,6 +59,10 @@ pub enum Verb {
         /// Without waiting for it.
         force: bool,
     },
+    /// Start its program again, in its session or, when that is gone, in a new one.
+    Relaunch(ChatSession),
+    /// Let go of it and leave its program running.
+    Close,
     /// Give the terminal another size.
     Resize {
         /// Columns.
@@ -60,6 +70,13 @@ pub enum Verb {
         /// Rows.
         rows: u16,
     },
+}
+
+impl Verb {
+    /// Whether whoever writes it is answered when it is done, not when it is accepted: the agent is somewhere else then.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, Self::Stop { .. } | Self::Relaunch(_) | Self::Close)
+    }
 }
 
 /// A verb for the troop.
@@ -80,6 +97,8 @@ pub fn agent_verbs(bytes: &[u8]) -> Result<Vec<Verb>> {
         ["answer", number] => Ok(number.parse().ok().map(Verb::Answer)),
         ["stop"] => Ok(Some(Verb::Stop { force: false })),
         ["stop", "--force"] => Ok(Some(Verb::Stop { force: true })),
+        ["relaunch", words @ ..] => ChatSession::parse(words).map(|chat| chat.map(Verb::Relaunch)),
+        ["close"] => Ok(Some(Verb::Close)),
         ["resize", size] => parse_size(size).map(|(cols, rows)| Some(Verb::Resize { cols, rows })),
         _ => Ok(None),
     })
@@ -154,6 +173,8 @@ mod tests {
         for (bytes, part) in [
             (&b"interrupt\nexplode\n"[..], "\"explode\" is not a verb here"),
             (b"stop now\n", "write stop [--force]"),
+            (b"relaunch exact\n", "write relaunch [new|last|exact ID]"),
+            (b"relaunch exact --last\n", "cannot be a conversation's id"),
             (b"resize 1x1\n", "not a terminal size"),
             (b"resize 80\n", "not a terminal size"),
             (b"\n\n", "no verb"),

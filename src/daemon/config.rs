@@ -49,18 +49,25 @@ pub enum Scope {
     All,
     /// One agent.
     Only(AgentId),
+    /// Nobody, but every live agent's session is asked for.
+    Sessions,
     /// Nobody: records are read, terminals are not.
     Records,
 }
 
 impl Scope {
-    /// Whether the terminal of that agent is looked at.
+    /// Whether the session of that agent is asked for.
     pub(super) fn covers(&self, id: &AgentId) -> bool {
         match self {
-            Self::All => true,
+            Self::All | Self::Sessions => true,
             Self::Only(only) => only == id,
             Self::Records => false,
         }
+    }
+
+    /// Whether the terminals of those it covers are looked at.
+    pub(super) fn looks(&self) -> bool {
+        !matches!(self, Self::Sessions | Self::Records)
     }
 }
 
@@ -90,6 +97,18 @@ pub struct Settings {
     pub allows_approvals: bool,
     /// Our own mount, under which nothing is ever opened.
     pub mountpoint: Option<PathBuf>,
+}
+
+impl Settings {
+    /// The tmux server that listens at `path`.
+    pub fn socket_at(&self, path: &Path) -> Socket {
+        if path == self.socket.path() {
+            return self.socket.clone();
+        }
+        let environment = &self.environment;
+        let variable = |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        Socket::resolve(path.to_str(), variable)
+    }
 }
 
 /// The part of `environment` that an agent of a tool may have.

@@ -6,7 +6,7 @@ use super::journals::journal_root;
 use crate::command::QueueChange;
 use crate::engine::{Effect, Fact, LaunchOrder, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Actor, EventKind, Pressed, Question, Record};
+use crate::model::{Actor, ChatSession, EventKind, Pressed, Question, Record};
 use crate::port::Answer;
 use crate::store::{Registry, spool};
 use crate::tmux::Socket;
@@ -68,6 +68,12 @@ pub(super) enum Job {
     Resize(Target, u16, u16),
     /// Stop.
     Stop(Target, bool),
+    /// Relaunch.
+    Relaunch(Target, ChatSession),
+    /// Let go.
+    Close(Target),
+    /// Settle a relaunch that was left undone.
+    Recover(Target),
     /// Launch.
     Launch(LaunchOrder, Arc<Tool>),
     /// Retire.
@@ -88,6 +94,8 @@ impl Job {
             Effect::Press { agent, keys } => Self::Press(target(&agent)?, keys),
             Effect::Resize { agent, cols, rows } => Self::Resize(target(&agent)?, cols, rows),
             Effect::Stop { agent, force } => Self::Stop(target(&agent)?, force),
+            Effect::Relaunch { agent, chat } => Self::Relaunch(target(&agent)?, chat),
+            Effect::Close { agent } => Self::Close(target(&agent)?),
             Effect::Retire { agent } => Self::Retire(target(&agent)?),
             Effect::Launch(order) => {
                 let tool = tool(&order.tool);
@@ -158,8 +166,32 @@ impl Hands {
                 self.done(&target, "resize", actor, done, EventKind::Resized { cols, rows }).await
             }
             Job::Stop(target, force) => match self.stop(&target, force).await {
-                Ok(reason) => self.done(&target, "stop", actor, Ok(()), EventKind::Stopped { reason }).await,
+                Ok(stopped) => {
+                    let reason = stopped.reason.to_owned();
+                    if let Some(left) = stopped.left {
+                        self.tell(Event::fact(Fact::Refused(Some(target.record.id.clone()), left.clone()))).await;
+                        self.note(&target, actor, EventKind::Refused { what: "gateway".to_owned(), error: left }).await;
+                    }
+                    self.done(&target, "stop", actor, Ok(()), EventKind::Stopped { reason }).await
+                }
                 Err(error) => self.check(&target, "stop", actor, Err(error)).await,
+            },
+            Job::Relaunch(target, chat) => {
+                let done = self.relaunch(&target, &chat, actor).await;
+                self.check(&target, "relaunch", actor, done).await
+            }
+            Job::Close(target) => {
+                let done = self.close(&target).await;
+                self.done(&target, "close", actor, done, EventKind::Closed).await
+            }
+            Job::Recover(target) => match self.recover(&target).await {
+                Ok(found) => {
+                    if let Some(found) = found {
+                        self.note(&target, actor, EventKind::Recovered { found: found.to_owned() }).await;
+                    }
+                    Ok(())
+                }
+                Err(error) => self.check(&target, "relaunch", actor, Err(error)).await,
             },
             Job::Retire(target) => {
                 let done = self.retire(&target, None).await;
@@ -203,7 +235,7 @@ impl Hands {
         self.tell(Event::fact(Fact::Progress(target.record.id.clone(), prompt_id.to_owned(), progress))).await;
     }
 
-    async fn note(&self, target: &Target, actor: &Actor, kind: EventKind) {
+    pub(super) async fn note(&self, target: &Target, actor: &Actor, kind: EventKind) {
         self.tell(Event::Note(Box::new((target.record.id.clone(), actor.clone(), kind)))).await;
     }
 
@@ -233,6 +265,11 @@ impl Hands {
         }
         result
     }
+}
+
+/// Does work that waits for the disk, away from the loop.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::new(Kind::Io, "the work was cut off"))?
 }
 
 /// Changes the queue on disk; and what to write down when that was done.

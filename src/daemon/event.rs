@@ -3,7 +3,7 @@
 use crate::engine::{Fact, Note};
 use crate::error::Result;
 use crate::model::snapshot::Oddities;
-use crate::model::{AgentId, Manifest, PaneId, Terminal, Transcript};
+use crate::model::{AgentId, Manifest, PaneId, Probe, Terminal, Transcript};
 use crate::port::Answer;
 use crate::store::Entry;
 use crate::tmux::{self, Client};
@@ -65,6 +65,8 @@ pub(super) enum Event {
     Connected { agent: AgentId, serial: Serial, link: Link },
     /// An observer has looked.
     Looked { agent: AgentId, serial: Serial, terminal: Terminal },
+    /// An observer has been told which panes the session has.
+    Probed { agent: AgentId, serial: Serial, probe: Box<Probe> },
     /// An observer has read what scrolled off.
     Scrolled { agent: AgentId, serial: Serial, text: Arc<str> },
     /// An observer has nothing to observe any more.

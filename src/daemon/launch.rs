@@ -4,7 +4,7 @@
 use super::clock::now;
 use super::config::environment;
 use super::crash;
-use super::effects::{Hands, Target};
+use super::effects::{Hands, Target, blocking};
 use super::event::{Event, Fresh, Link};
 use super::observe::{look, tmux_events};
 use super::reader::read_entry;
@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::record::{Backend, Lifecycle, LifecycleState};
 use crate::model::{Actor, EventKind, Record, Role, RoleMethod, Terminal};
 use crate::store::homes::{self, Index};
-use crate::store::{self, Expect, LaunchManifest, launch, lifecycle, names, reports, spool};
+use crate::store::{self, Expect, LaunchManifest, LifeLock, launch, lifecycle, names, reports, spool};
 use crate::tmux::{Client, NewSession};
 use crate::tool::{HOOKS_ENV, Hooks, Shows, Tool};
 use crate::tracker::{Liveness, read};
@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The terminal of a new agent, columns and rows.
-const SIZE: (u16, u16) = (120, 40);
+pub(super) const SIZE: (u16, u16) = (120, 40);
 /// How long a program is watched that shows nothing its tool's rules know: what fails at once, fails by then.
 const UP_LIMIT: Duration = Duration::from_secs(1);
 /// How often to look meanwhile.
@@ -81,17 +81,8 @@ impl Hands {
             gateway: None,
             mailbox: None,
         };
-        let hooks = tool.hooks.as_ref().filter(|_| order.has_hooks);
-        // A system's own settings stay in force, and the hooks away.
-        let settings = hooks.and_then(Hooks::settings).filter(|(_, instead_of)| !instead_of.exists());
-        let mut env = self.session_environment(&tool, &record);
-        env.extend(hooks.map(|_| (HOOKS_ENV.to_owned(), reports::hooks_path(&root).display().to_string())));
-        if let Some(name) = hooks.and_then(Hooks::settings_env).filter(|_| settings.is_some()) {
-            env.push((name.to_owned(), reports::settings_path(&root).display().to_string()));
-        }
-        env.retain(|(name, _)| !order.env.iter().any(|(own, _)| own == name));
-        env.extend(order.env.iter().cloned());
-        let hooks = hooks.map(|_| settings.map(|(text, _)| text));
+        let hooks = Reporting::of(&tool, order.has_hooks, &root);
+        let env = self.session_environment(&tool, &record, &hooks, &order.env);
         // A conversation that is gone on with has been told it.
         let first = role.as_ref().filter(|(_, way)| *way == RoleMethod::BootstrapMessage && !order.chat.is_resumed());
         let first = first.map(|(role, _)| role.text.clone());
@@ -122,9 +113,9 @@ impl Hands {
             let (registry, root, record) = (self.registry.clone(), root.clone(), record.clone());
             blocking(move || {
                 launch::write_session(&root, &manifest)?;
-                if let Some(settings) = hooks {
-                    reports::make_hooks(&root, settings.as_deref())?;
-                }
+                hooks.make(&root)?;
+                // Nobody stops or relaunches it before it is there, or has come to nothing.
+                let life = LifeLock::acquire(&root, Duration::ZERO)?;
                 if let Some(first) = first {
                     spool::put(&root, ROLE_PROMPT, &first)?;
                 }
@@ -134,10 +125,11 @@ impl Hands {
                 let entry = registry.read(&record.id)?.ok_or_else(|| {
                     Error::new(Kind::Gone, format!("the record of {} was removed while it was launched", record.name))
                 })?;
-                Ok(read_entry(entry, looked))
+                Ok((read_entry(entry, looked), life))
             })
         };
-        self.tell(saved.await?).await;
+        let (read, _life) = saved.await?;
+        self.tell(read).await;
         crash::here("launch.published");
         // Beside the start of the program: nobody waits for a hint.
         let hosted = {
@@ -197,26 +189,18 @@ impl Hands {
             std::env::current_exe().map_err(|error| Error::io("cannot find this program's own path", &error))?;
         let mut argv: Vec<String> =
             order.argv.iter().map(|word| word.replace(OURSELVES, &ourselves.to_string_lossy())).collect();
-        let program = argv.first().cloned().unwrap_or_default();
         let path = self.variable(order, "PATH").unwrap_or("");
-        let found = if program.contains('/') {
-            Some(order.cwd.join(&program)).filter(|path| is_program(path))
-        } else {
-            path.split(':')
-                .filter(|dir| !dir.is_empty())
-                .map(|dir| Path::new(dir).join(&program))
-                .find(|path| is_program(path))
-        };
-        let Some(found) = found else {
+        let Some(found) = argv.first().and_then(|program| find_program(program, &order.cwd, path)) else {
             return Err(Error::new(
                 Kind::NotFound,
                 format!(
-                    "there is no program {program:?} for the tool {}; install it, or give its path after --",
+                    "there is no program {:?} for the tool {}; install it, or give its path after --",
+                    argv.first().map_or("", String::as_str),
                     order.tool
                 ),
             ));
         };
-        argv[0] = found.to_string_lossy().into_owned();
+        argv[0] = found;
         Ok(argv)
     }
 
@@ -235,7 +219,7 @@ impl Hands {
         Ok(Some((role, way)))
     }
 
-    fn check_cwd(&self, cwd: &Path) -> Result<()> {
+    pub(super) fn check_cwd(&self, cwd: &Path) -> Result<()> {
         if self.settings.mountpoint.as_ref().is_some_and(|mount| cwd.starts_with(mount)) {
             return Err(Error::new(
                 Kind::Invalid,
@@ -255,8 +239,14 @@ impl Hands {
     }
 
     /// What the program and the session are given: a named part of the launcher's
-    /// environment and the variables by which a program in the session finds its agent.
-    fn session_environment(&self, tool: &Tool, record: &Record) -> Vec<(String, String)> {
+    /// environment, the variables by which a program in the session finds its agent, those of its hooks, and its `own`.
+    pub(super) fn session_environment(
+        &self,
+        tool: &Tool,
+        record: &Record,
+        hooks: &Reporting,
+        own: &[(String, String)],
+    ) -> Vec<(String, String)> {
         let mut env = environment(&self.settings.environment, tool);
         let mut add = |name: &str, value: String| env.push((name.to_owned(), value));
         add("HOUMAO_MANIFEST_PATH", record.manifest_path.display().to_string());
@@ -265,19 +255,62 @@ impl Hands {
         if let Some(dir) = &record.agent_def_dir {
             add("HOUMAO_AGENT_DEF_DIR", dir.display().to_string());
         }
+        env.extend(hooks.env.iter().cloned());
+        env.retain(|(name, _)| !own.iter().any(|(owned, _)| owned == name));
+        env.extend(own.iter().cloned());
         env
     }
 }
 
+/// What a program needs beside its arguments to report by its tool's hooks; nothing where it has none.
+pub(super) struct Reporting {
+    /// The text of the file of settings, when there is one.
+    settings: Option<String>,
+    has_hooks: bool,
+    env: Vec<(String, String)>,
+}
+
+impl Reporting {
+    pub(super) fn of(tool: &Tool, has_hooks: bool, root: &Path) -> Self {
+        let hooks = tool.hooks.as_ref().filter(|_| has_hooks);
+        // A system's own settings stay in force, and the hooks away.
+        let settings = hooks.and_then(Hooks::settings).filter(|(_, instead_of)| !instead_of.exists());
+        let mut env = Vec::new();
+        env.extend(hooks.map(|_| (HOOKS_ENV.to_owned(), reports::hooks_path(root).display().to_string())));
+        if let Some(name) = hooks.and_then(Hooks::settings_env).filter(|_| settings.is_some()) {
+            env.push((name.to_owned(), reports::settings_path(root).display().to_string()));
+        }
+        Self { settings: settings.map(|(text, _)| text), has_hooks: hooks.is_some(), env }
+    }
+
+    /// Makes its files in the session root.
+    pub(super) fn make(&self, root: &Path) -> Result<()> {
+        if self.has_hooks { reports::make_hooks(root, self.settings.as_deref()) } else { Ok(()) }
+    }
+}
+
+/// The path of a program: its own from `cwd` on, else the first on the search path.
+pub(super) fn find_program(program: &str, cwd: &Path, path: &str) -> Option<String> {
+    let found = if program.contains('/') {
+        Some(cwd.join(program)).filter(|path| is_program(path))
+    } else {
+        path.split(':')
+            .filter(|dir| !dir.is_empty())
+            .map(|dir| Path::new(dir).join(program))
+            .find(|path| is_program(path))
+    };
+    found.map(|path| path.to_string_lossy().into_owned())
+}
+
 /// Looks until the program shows something that its tool's rules know, or has run for [`UP_LIMIT`]. [`Kind::Gone`] with
 /// its last words when it ended before.
-async fn until_up(target: &Target, link: &Link) -> Result<()> {
+pub(super) async fn until_up(target: &Target, link: &Link) -> Result<()> {
     let deadline = Instant::now() + UP_LIMIT;
     loop {
+        // Its observer looks over the same connection, and one of two that look at once may not be able to.
         let look = match look(&link.client, &link.pane).await {
             Ok(look) => look,
             Err(error) if error.kind() == Kind::Gone => return Err(error),
-            // Nothing is wrong with a program because its screen cannot be read.
             Err(_) if Instant::now() >= deadline => return Ok(()),
             Err(_) => {
                 tokio::time::sleep(LOOK_GAP).await;
@@ -317,8 +350,4 @@ fn last_words(screen: &str) -> String {
 
 fn is_program(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::new(Kind::Io, "the work was cut off"))?
 }

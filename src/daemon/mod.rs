@@ -15,6 +15,8 @@ mod observers;
 mod pace;
 mod prompts;
 mod reader;
+mod recover;
+mod relaunch;
 mod role;
 mod run;
 mod sources;

@@ -4,8 +4,9 @@
 use super::event::{Event, Events, Fresh, Link, Serial};
 use super::pace::{Crowd, Pace};
 use super::walk::Walk;
-use crate::error::Kind;
-use crate::model::{AgentId, Look, PaneId, Programs, Terminal};
+use crate::engine::recovery;
+use crate::error::{Error, Kind};
+use crate::model::{AgentId, Look, Manifest, PaneId, Placed, Probe, Programs, Terminal};
 use crate::process;
 use crate::tmux::{Client, Frame, Socket, What};
 use std::sync::Arc;
@@ -30,8 +31,8 @@ pub(super) struct Watched {
     pub(super) serial: Serial,
     pub(super) socket: Socket,
     pub(super) session: String,
-    /// The pane the manifest names; used while the session has it.
-    pub(super) pane: Option<PaneId>,
+    /// What names the agent's pane.
+    pub(super) manifest: Option<Box<Manifest>>,
     /// Everybody who looks.
     pub(super) crowd: Arc<Crowd>,
 }
@@ -41,7 +42,7 @@ pub(super) async fn observe(watched: Watched, mut fresh: Option<Fresh>, events: 
     loop {
         let connected = match fresh.take() {
             Some(fresh) => Ok(fresh),
-            None => connect(&watched).await,
+            None => connect(&watched, &events).await,
         };
         match connected {
             Ok(fresh) => {
@@ -70,15 +71,30 @@ pub(super) fn tmux_events() -> (mpsc::Sender<crate::tmux::Event>, mpsc::Receiver
     mpsc::channel(MAX_TMUX_EVENTS)
 }
 
-async fn connect(watched: &Watched) -> crate::Result<Fresh> {
-    let (sender, events) = tmux_events();
+/// A connection, once the session has the agent's pane.
+async fn connect(watched: &Watched, events: &Events) -> crate::Result<Fresh> {
+    let (sender, mut heard) = tmux_events();
     let client = Arc::new(Client::attach(&watched.socket, &watched.session, sender).await?);
-    let panes = client.panes(&watched.session).await?;
-    let pane = match panes.iter().find(|place| Some(&place.pane) == watched.pane.as_ref()) {
-        Some(place) => place.pane.clone(),
-        None => client.find_agent_pane(&watched.session).await?.pane,
-    };
-    Ok(Fresh { link: Link::new(client, pane), events })
+    loop {
+        let probe = probe(&client, &watched.session).await?;
+        if let Some(placed) = recovery::primary(&probe.panes, watched.manifest.as_deref()) {
+            return Ok(Fresh { link: Link::new(client, placed.pane.clone()), events: heard });
+        }
+        let _ = events.send(watched.probed(probe)).await;
+        let _ = events.send(watched.looked(Terminal::NoPane)).await;
+        loop {
+            match watched.hear(heard.recv().await, events).await {
+                Heard::Over => return Err(Error::new(Kind::Gone, "the connection to its session is over")),
+                Heard::Windows => break,
+                Heard::Moved(_) | Heard::Nothing => {}
+            }
+        }
+    }
+}
+
+/// What tmux says of a session that is there.
+pub(super) async fn probe(client: &Client, session: &str) -> crate::Result<Probe> {
+    Ok(Probe { session: true, panes: client.panes(session).await?.into_iter().map(Placed::from).collect() })
 }
 
 /// How to look.
@@ -93,8 +109,10 @@ enum Manner {
 
 /// What an event of the connection means to its observer.
 enum Heard {
-    /// Something in the pane may be different.
-    Moved,
+    /// Something in that pane may be different.
+    Moved(PaneId),
+    /// The windows of its session may be.
+    Windows,
     /// Nothing of the pane.
     Nothing,
     /// The connection is over.
@@ -107,6 +125,7 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
     let (client, pane) = (link.client.clone(), link.pane.clone());
     // Before the first look, so that nothing falls between. A connection that cannot be asked ends below.
     let _ = client.listen().await;
+    let mut rearranged = true;
     let mut scrollback = Scrollback::default();
     let mut pace = Pace::new(watched.crowd.clone());
     let mut walk = Walk::default();
@@ -114,6 +133,11 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
     // What the last look showed.
     let mut shown: Option<Frame> = None;
     loop {
+        if std::mem::take(&mut rearranged)
+            && let Ok(probe) = probe(&client, &watched.session).await
+        {
+            let _ = events.send(watched.probed(probe)).await;
+        }
         let now = Instant::now();
         let next = pace.look(now, manner == Manner::Paused);
         let frame = match manner {
@@ -155,9 +179,10 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
                     pace = Pace::new(watched.crowd.clone());
                     break;
                 }
-                event = fresh.events.recv() => match watched.hear(event, &pane, events).await {
+                event = fresh.events.recv() => match watched.hear(event, events).await {
                     Heard::Over => return,
-                    Heard::Moved => moved = true,
+                    Heard::Windows => (moved, rearranged) = (true, true),
+                    Heard::Moved(which) => moved |= which == pane,
                     Heard::Nothing => {}
                 },
                 () = scrollback.due(), if scrollback.pending() => scrollback.read(watched, &fresh.link, events).await,
@@ -172,10 +197,14 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
                 break;
             }
             tokio::select! {
-                event = fresh.events.recv() => match watched.hear(event, &pane, events).await {
+                event = fresh.events.recv() => match watched.hear(event, events).await {
                     Heard::Over => return,
-                    Heard::Moved => break,
-                    Heard::Nothing => {}
+                    Heard::Windows => {
+                        rearranged = true;
+                        break;
+                    }
+                    Heard::Moved(which) if which == pane => break,
+                    Heard::Moved(_) | Heard::Nothing => {}
                 },
                 () = link.attended() => {
                     pace = Pace::new(watched.crowd.clone());
@@ -195,17 +224,20 @@ impl Watched {
         Event::Looked { agent: self.agent.clone(), serial: self.serial, terminal }
     }
 
-    /// Tells the loop what concerns others, and gives what concerns the pane.
-    async fn hear(&self, event: Option<crate::tmux::Event>, pane: &PaneId, events: &Events) -> Heard {
+    fn probed(&self, probe: Probe) -> Event {
+        Event::Probed { agent: self.agent.clone(), serial: self.serial, probe: Box::new(probe) }
+    }
+
+    /// Tells the loop what concerns others, and gives what concerns the session.
+    async fn hear(&self, event: Option<crate::tmux::Event>, events: &Events) -> Heard {
         match event.map(|event| event.what) {
             None | Some(What::Closed { .. }) => Heard::Over,
             Some(What::Sessions) => {
                 let _ = events.send(Event::Sessions(self.socket.path().to_owned())).await;
                 Heard::Nothing
             }
-            Some(What::Dirty(dirty)) if dirty == *pane => Heard::Moved,
-            Some(What::Dirty(_)) => Heard::Nothing,
-            Some(What::Windows) => Heard::Moved,
+            Some(What::Dirty(pane)) => Heard::Moved(pane),
+            Some(What::Windows) => Heard::Windows,
         }
     }
 }

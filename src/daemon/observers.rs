@@ -6,7 +6,7 @@ use super::event::{Events, Fresh, Link, Serial};
 use super::observe::{Watched, observe};
 use super::pace::Crowd;
 use super::survey::Surveys;
-use crate::engine::World;
+use crate::engine::{World, recovery};
 use crate::error::Result;
 use crate::model::{AgentId, Manifest, Status, Terminal};
 use crate::tmux::{Client, Socket};
@@ -80,7 +80,9 @@ impl Observers {
     /// Makes the observer of an agent fit its record.
     pub(super) fn reconcile(&mut self, id: &AgentId, world: &World, now: Timestamp) {
         let Some(agent) = world.agents.get(id) else { return };
-        let wanted = agent.is_live(now) && self.settings.scope.covers(id);
+        // While somebody relaunches it, what is to be seen is the program that goes.
+        let wanted =
+            agent.is_live(now) && self.settings.scope.covers(id) && !recovery::is_relaunching(&agent.record, now);
         let (Some(session), true) = (&agent.record.session, wanted) else {
             self.all.remove(id);
             return;
@@ -106,7 +108,7 @@ impl Observers {
 
     /// A session of our own making: it need not be looked for.
     pub(super) fn created(&mut self, id: &AgentId, generation: Arc<str>, fresh: Fresh, world: &World) {
-        if !self.settings.scope.covers(id) {
+        if !self.settings.scope.covers(id) || !self.settings.scope.looks() {
             return;
         }
         let session = fresh.link.client.session().to_owned();
@@ -157,6 +159,9 @@ impl Observers {
         for id in ids {
             let Some(observer) = self.all.get(&id) else { continue };
             match sessions {
+                Ok(sessions) if sessions.contains(&observer.session) && !self.settings.scope.looks() => {
+                    self.all.remove(&id);
+                }
                 Ok(sessions) if sessions.contains(&observer.session) => self.start(&id, None, world),
                 Ok(_) => missing.push((id, Terminal::NoSession)),
                 Err(error) => missing.push((id, Terminal::Failed(error.to_string()))),
@@ -232,13 +237,7 @@ impl Observers {
     pub(super) fn socket_of(&self, manifest: Option<&Manifest>) -> Socket {
         match manifest.and_then(|manifest| manifest.tmux_socket.as_deref()) {
             None => self.settings.default_socket.clone(),
-            Some(path) if path == self.settings.socket.path() => self.settings.socket.clone(),
-            Some(path) => {
-                let environment = &self.settings.environment;
-                let variable =
-                    |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-                Socket::resolve(path.to_str(), variable)
-            }
+            Some(path) => self.settings.socket_at(path),
         }
     }
 
@@ -249,14 +248,14 @@ impl Observers {
     }
 
     fn start(&mut self, id: &AgentId, fresh: Option<Fresh>, world: &World) {
-        let pane = world.agents.get(id).and_then(|agent| agent.manifest.as_ref().ok()?.pane.clone());
+        let manifest = world.agents.get(id).and_then(|agent| agent.manifest.clone().ok());
         let Some(observer) = self.all.get_mut(id).filter(|observer| observer.task.is_none()) else { return };
         let watched = Watched {
             agent: id.clone(),
             serial: observer.serial,
             socket: observer.socket.clone(),
             session: observer.session.clone(),
-            pane,
+            manifest,
             crowd: self.crowd.clone(),
         };
         observer.task = Some(tokio::spawn(observe(watched, fresh, self.events.clone())).abort_handle());

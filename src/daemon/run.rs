@@ -19,7 +19,7 @@ use crate::store::{Change, Registry, Watch};
 use crate::tmux::Key;
 use crate::tool::Tools;
 use jiff::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,6 +122,8 @@ pub(super) struct Loop {
     /// Commands answered once the snapshot that shows them is published.
     accepted: Vec<Answer>,
     last_refusal: HashMap<AgentId, (String, Instant)>,
+    /// The relaunches that were settled: agent and generation, each once.
+    settling: HashSet<(AgentId, Arc<str>)>,
 }
 
 impl Loop {
@@ -168,6 +170,7 @@ impl Loop {
             settled: false,
             accepted: Vec::new(),
             last_refusal: HashMap::new(),
+            settling: HashSet::new(),
         }
     }
 
@@ -239,6 +242,11 @@ impl Loop {
                 }
             }
             Event::Followed { agent, serial } => self.sources.read(&agent, serial),
+            Event::Probed { agent, serial, probe } => {
+                if self.observers.is_current(&agent, serial) {
+                    self.learn(Fact::Probed(agent, probe), now);
+                }
+            }
             Event::Scrolled { agent, serial, text } => {
                 if self.observers.is_current(&agent, serial) {
                     self.learn(Fact::Scrollback(agent, text), now);
@@ -386,6 +394,7 @@ impl Loop {
             self.note(note, now);
         }
         self.observers.pass_time(&self.world, now);
+        self.settle_relaunches(now);
         if !self.settled
             && self.scanned
             && self.sources.are_read()
@@ -396,15 +405,36 @@ impl Loop {
         }
     }
 
+    /// Has relaunches settled that somebody left undone, by whoever writes down what is observed.
+    fn settle_relaunches(&mut self, now: Timestamp) {
+        let left: Vec<(AgentId, bool)> =
+            self.world.left_undone(now).map(|(id, session)| (id.clone(), session.is_some())).collect();
+        for (id, was_asked) in left {
+            self.observers.reconcile(&id, &self.world, now);
+            if was_asked
+                && self.settings.keeps_history
+                && self.journals.is_observer(&id)
+                && let Some(target) = self.target(&id)
+                && self.settling.insert((id, target.record.generation.clone()))
+            {
+                tokio::spawn(self.hands.clone().carry_out(vec![Job::Recover(target)], Actor::Observed, None));
+            }
+        }
+    }
+
     fn was_looked_at(&self, id: &AgentId) -> bool {
         self.world.agents.get(id).is_none_or(|agent| !matches!(agent.terminal, Terminal::Unseen))
     }
 
     fn next_wake(&self) -> Instant {
         let now = now();
+        let relaunch = self.world.next_left_undone(now);
         let world = self
             .world
             .deadline()
+            .into_iter()
+            .chain(relaunch)
+            .min()
             .map_or(IDLE, |at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).min(IDLE));
         let wake = (Instant::now() + world).min(self.observers.next_survey());
         self.prompts.next_wake().map_or(wake, |feed| wake.min(feed))

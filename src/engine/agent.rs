@@ -141,8 +141,11 @@ impl Agent {
         let words = self.manifest.as_ref().ok().and_then(|manifest| manifest.tool_version.as_deref());
         let version = words.and_then(crate::tool::version);
         self.tracker.observe(&self.tool, version.as_ref(), &terminal, &before, now);
+        if matches!(terminal, Terminal::NoSession) {
+            self.probe = Some(Box::default());
+        }
         // What a program showed last stays readable after its session is gone.
-        if !matches!((&terminal, &self.terminal), (Terminal::NoSession, Terminal::Seen(_))) {
+        if !matches!((&terminal, &self.terminal), (Terminal::NoSession | Terminal::NoPane, Terminal::Seen(_))) {
             self.terminal = terminal;
         }
     }

@@ -99,7 +99,7 @@ impl Agent {
             dir_name,
             id: self.record.id.clone(),
             evidence: std::mem::take(&mut tracked.evidence).share(),
-            state: Arc::new(self.live_state(tracked)),
+            state: Arc::new(self.live_state(tracked, now)),
             screen,
             scrollback: self.scrollback.clone(),
             history: self.history.clone(),
@@ -114,7 +114,7 @@ impl Agent {
         }
     }
 
-    fn live_state(&self, tracked: Tracked) -> LiveState {
+    fn live_state(&self, tracked: Tracked, now: Timestamp) -> LiveState {
         let record = &self.record;
         let mut diagnostics = tracked.diagnostics;
         if let Err(why) = &self.manifest {
@@ -129,6 +129,7 @@ impl Agent {
                 relaunchable: record.lifecycle.relaunchable,
                 stop_reason: record.lifecycle.stop_reason.clone(),
             },
+            recovery: self.recovery(now),
             attention: tracked.attention,
             diagnostics,
             probe_snapshot: tracked.probe_snapshot,

@@ -4,9 +4,11 @@
 mod agent;
 mod chronicle;
 mod compose;
+pub mod gc;
 mod on_screen;
 mod order;
 mod plan;
+pub mod recovery;
 mod turns;
 mod world;
 

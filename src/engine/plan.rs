@@ -5,7 +5,7 @@ use super::order::{LaunchOrder, order};
 use super::world::{Agent, World};
 use crate::command::{Command, QueueChange, TroopVerb, Verb};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AgentId, AgentView, Question};
+use crate::model::{AgentId, AgentView, ChatSession, Question};
 use crate::tool::Pick;
 use jiff::Timestamp;
 
@@ -62,6 +62,18 @@ pub enum Effect {
         agent: AgentId,
         /// Without waiting for the program.
         force: bool,
+    },
+    /// Start its program again.
+    Relaunch {
+        /// Whose.
+        agent: AgentId,
+        /// With which conversation.
+        chat: ChatSession,
+    },
+    /// Let go of it.
+    Close {
+        /// Of whom.
+        agent: AgentId,
     },
     /// Start an agent.
     Launch(LaunchOrder),
@@ -131,13 +143,29 @@ fn control(world: &World, id: &AgentId, verb: Verb) -> Result<Effect> {
             Ok(Effect::Resize { agent, cols, rows })
         }
         Verb::Stop { force } => {
-            let known = find(world, id)?;
-            if !known.record.lifecycle.state.is_live() {
-                return Err(Error::new(Kind::Gone, format!("{} is stopped already", view.dir_name)));
-            }
+            is_live(view)?;
             Ok(Effect::Stop { agent, force })
         }
+        Verb::Relaunch(chat) => {
+            let known = find(world, id)?;
+            view.may_relaunch()?;
+            // Whether its program can go on with that conversation.
+            known.tool.chat_args(&chat)?;
+            Ok(Effect::Relaunch { agent, chat })
+        }
+        Verb::Close => {
+            is_live(view)?;
+            Ok(Effect::Close { agent })
+        }
     }
+}
+
+/// What is stopped already can be neither stopped nor closed. Whoever relaunches it is waited for.
+fn is_live(view: &AgentView) -> Result<()> {
+    if view.state.lifecycle.state.is_live() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Gone, format!("{} is stopped already", view.dir_name)))
 }
 
 /// An answer that could be given now to the question that is shown.

@@ -274,7 +274,7 @@ impl TurnLog {
 
     /// The agent was stopped.
     pub(super) fn lose(&mut self, now: Timestamp) -> Notes {
-        let reason = "the agent was stopped before its turn was seen".to_owned();
+        let reason = "the agent was stopped or relaunched before its turn was seen".to_owned();
         let mut notes = self.settle(Stage::Unconfirmed, None, Some(reason), now);
         notes.extend(self.end(TurnOutcome::Lost, None, now));
         notes

@@ -2,12 +2,14 @@
 
 use super::chronicle::Chronicle;
 use super::compose;
+use super::recovery;
 use super::turns::{Accepted, Progress, TurnLog};
 use crate::model::history::{History, Lines};
 use crate::model::live::{Identity, Status};
 use crate::model::snapshot::Oddities;
 use crate::model::{
-    Actor, AgentId, AgentView, Event, EventKind, Home, Manifest, Presets, Queued, Record, Screen, Terminal, Transcript,
+    Actor, AgentId, AgentView, Event, EventKind, Home, LifecycleState, Manifest, Presets, Probe, Queued, Record,
+    Screen, Terminal, Transcript,
 };
 use crate::tool::{Tool, Tools};
 use crate::tracker::{Report, Tracker};
@@ -40,6 +42,8 @@ pub enum Fact {
     Homes(Vec<Home>),
     /// A look at an agent's terminal.
     Terminal(AgentId, Terminal),
+    /// What tmux says of an agent's session.
+    Probed(AgentId, Box<Probe>),
     /// What has scrolled off an agent's screen.
     Scrollback(AgentId, Arc<str>),
     /// What an agent's program says elsewhere than on its terminal: the source, and nothing when it says nothing any more.
@@ -82,6 +86,9 @@ pub struct Agent {
     pub tool: Arc<Tool>,
     /// Its terminal.
     pub terminal: Terminal,
+    /// What tmux says of its session, once it was asked.
+    // Boxed, because most agents that do not run have none.
+    pub(super) probe: Option<Box<Probe>>,
     pub(super) scrollback: Arc<str>,
     pub(super) tracker: Tracker,
     pub(super) slot: u32,
@@ -215,6 +222,11 @@ impl World {
                 }
             }
             Fact::Terminal(id, terminal) => return self.with(&id, now, |agent| agent.look(terminal, now)),
+            Fact::Probed(id, probe) => {
+                if self.agents.get(&id).is_some_and(|agent| agent.probe.as_ref() != Some(&probe)) {
+                    return self.with(&id, now, |agent| agent.probe = Some(probe));
+                }
+            }
             Fact::Scrollback(id, text) => return self.with(&id, now, |agent| agent.scrollback = text),
             Fact::Reported(id, source, report) => {
                 return self.with(&id, now, |agent| match report {
@@ -280,6 +292,21 @@ impl World {
             .min()
     }
 
+    /// When the next relaunch counts as left undone.
+    pub fn next_left_undone(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.agents.values().filter_map(|agent| recovery::relaunching_until(&agent.record));
+        until.filter(|until| *until > now).min()
+    }
+
+    /// The agents whose relaunch was left undone, and whether their sessions are there, once that is known.
+    pub fn left_undone(&self, now: Timestamp) -> impl Iterator<Item = (&AgentId, Option<bool>)> {
+        let due = move |agent: &Agent| recovery::relaunching_until(&agent.record).is_some_and(|until| until <= now);
+        self.agents
+            .iter()
+            .filter(move |(_, agent)| due(agent))
+            .map(|(id, agent)| (id, agent.probe.as_ref().map(|probe| probe.session)))
+    }
+
     /// Shows events in their agent's history and in that of all agents.
     fn show(&mut self, id: &AgentId, events: &[Event]) {
         let Some(agent) = self.agents.get_mut(id) else { return };
@@ -318,10 +345,16 @@ impl World {
                 // Another launch is another life: nothing seen of the last one counts.
                 let relaunched = agent.record.generation != record.generation
                     || (!agent.record.lifecycle.state.is_live() && record.lifecycle.state.is_live());
-                if relaunched {
+                // So is another program in its own session, but the agent is the same.
+                let respawned = !relaunched
+                    && record.lifecycle.state == LifecycleState::Relaunching
+                    && agent.record.lifecycle.state == LifecycleState::Active;
+                if relaunched || respawned {
                     agent.tracker = Tracker::new(record.lifecycle.updated_at, now);
-                    agent.terminal = Terminal::Unseen;
+                    (agent.terminal, agent.probe) = (Terminal::Unseen, None);
                     (agent.scrollback, agent.error, agent.transcript) = (Arc::default(), Arc::default(), None);
+                }
+                if relaunched {
                     self.last_slot += 1;
                     agent.slot = self.last_slot;
                     // A session of its own has a history of its own.
@@ -332,7 +365,7 @@ impl World {
                 }
                 agent.identity = Arc::new(compose::identity(&record, manifest.as_deref().ok()));
                 (agent.record, agent.record_path, agent.manifest, agent.tool) = (record, path, manifest, tool);
-                self.with(&id, now, |_| {})
+                self.noting(&id, now, |agent| if respawned { agent.turns.lose(now) } else { Vec::new() })
             }
             None => {
                 self.last_slot += 1;
@@ -344,6 +377,7 @@ impl World {
                     manifest,
                     tool,
                     terminal: Terminal::Unseen,
+                    probe: None,
                     scrollback: Arc::default(),
                     slot: self.last_slot,
                     history: History::default(),

@@ -149,6 +149,20 @@ pub enum EventKind {
         /// Why, as the record says.
         reason: String,
     },
+    /// Its program was started again.
+    Relaunched {
+        /// The tmux session.
+        session: String,
+        /// Which conversation it goes on with: `new`, `last`, or `exact` and its id.
+        chat: String,
+    },
+    /// A relaunch that somebody left undone was settled.
+    Recovered {
+        /// What was found.
+        found: String,
+    },
+    /// It was let go; its program was left as it is.
+    Closed,
     /// The record was retired.
     Retired,
     /// The journal took no event: this one, the one before and those to come are in memory only.
@@ -208,6 +222,9 @@ impl Event {
             }
             EventKind::Resized { cols, rows } => format!("resized to {cols}x{rows}"),
             EventKind::Stopped { reason } => format!("stopped ({reason})"),
+            EventKind::Relaunched { session, chat } => format!("relaunched in session {session} ({chat})"),
+            EventKind::Recovered { found } => format!("recovered: {found}"),
+            EventKind::Closed => "closed; its program was left as it is".to_owned(),
             EventKind::Retired => "retired".to_owned(),
             EventKind::JournalFailed { error } => {
                 format!("this history is not written to disk until that works again: {error}")

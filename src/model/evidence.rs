@@ -90,6 +90,9 @@ impl Evidence {
                 probe.pane_id.as_deref().unwrap_or("-")
             );
         }
+        if let Some(recovery) = state.recovery {
+            let _ = writeln!(text, "session {}", recovery.as_str());
+        }
         let (deciding, others): (Vec<_>, Vec<_>) = self.clues.iter().partition(|clue| clue.decides);
         for clue in deciding {
             clue.write(&mut text, "decided by");

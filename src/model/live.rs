@@ -269,6 +269,9 @@ pub struct LiveState {
     pub identity: Arc<Identity>,
     /// The registry's lifecycle.
     pub lifecycle: LifecycleView,
+    /// In what condition its session is; null for an agent that is not live, is being relaunched, or has not been
+    /// looked at.
+    pub recovery: Option<super::recovery::Recovery>,
     /// What needs a person.
     pub attention: Attention,
     /// Whether it can be observed.

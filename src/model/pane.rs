@@ -109,6 +109,8 @@ pub enum Terminal {
     Unseen,
     /// tmux has no such session, or no server runs.
     NoSession,
+    /// The session is there, and none of its panes is the agent's.
+    NoPane,
     /// Asking failed, with the reason.
     Failed(String),
     /// It is there.

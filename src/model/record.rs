@@ -163,6 +163,8 @@ impl Backend {
 pub struct Manifest {
     /// Where the program works.
     pub working_directory: PathBuf,
+    /// The agent's window, `@` and digits, as it was when the manifest was written.
+    pub window: Option<String>,
     /// The agent's pane, as it was when the manifest was written.
     pub pane: Option<super::pane::PaneId>,
     /// The tmux server's socket, from `launch_plan.metadata.troop_tmux_socket`;

@@ -245,6 +245,27 @@ impl AgentView {
         })
     }
 
+    /// Whether its program may be started again now, or the sentence why not.
+    pub fn may_relaunch(&self) -> Result<()> {
+        if self.state.identity.backend != Backend::LocalInteractive {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!(
+                    "{} runs as {}, which has no program to start before its next prompt",
+                    self.dir_name,
+                    self.state.identity.backend.as_str()
+                ),
+            ));
+        }
+        if self.status() == Status::Pending {
+            return Err(Error::new(
+                Kind::Busy,
+                format!("{} has just been given a prompt; wait until its turn is seen", self.dir_name),
+            ));
+        }
+        Ok(())
+    }
+
     /// Whether its record may be retired: only when nothing runs any more.
     pub fn may_retire(&self) -> Result<()> {
         if self.status() == Status::Gone {

@@ -6,6 +6,7 @@
 mod caller;
 mod ended;
 mod environ;
+mod marked;
 mod open;
 mod stat;
 mod walk;
@@ -13,5 +14,6 @@ mod walk;
 pub use caller::Caller;
 pub use ended::ended;
 pub use environ::{directory, variable};
+pub use marked::{MAX_MARKED, marked};
 pub use open::{Open, open_files};
-pub use walk::{MAX_ARGV_BYTES, MAX_PROCESSES, name, programs, start_time, thread_group, was_signalled};
+pub use walk::{MAX_ARGV_BYTES, MAX_PROCESSES, name, process, programs, start_time, thread_group, was_signalled};

@@ -30,6 +30,18 @@ pub fn start_time(pid: i32) -> Option<u64> {
     stat(Path::new("/proc"), pid).filter(|stat| !stat.has_ended()).map(|stat| stat.start_time)
 }
 
+/// The process of that id; `None` when it has ended.
+pub fn process(pid: i32) -> Option<Process> {
+    let proc = Path::new("/proc");
+    let stat = stat(proc, pid).filter(|stat| !stat.has_ended())?;
+    Some(Process { pid, start_time: stat.start_time, comm: stat.comm, argv: argv(proc, pid) })
+}
+
+/// The parent of the process of that id; `None` when it has ended.
+pub(super) fn parent(pid: i32) -> Option<i32> {
+    stat(Path::new("/proc"), pid).map(|stat| stat.parent)
+}
+
 /// Whether a signal is ending that process: its files are closed as at its end, and
 /// only this tells Ctrl-C from Ctrl-D (fuse-and-tmux, D6). `false` when it cannot be seen.
 pub fn was_signalled(pid: u32) -> bool {

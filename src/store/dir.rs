@@ -94,6 +94,18 @@ impl Dir {
         Ok(())
     }
 
+    /// Removes a real directory in this one with everything below it; symlinks are removed, not followed.
+    pub(crate) fn remove_tree(&self, name: &str) -> Result<()> {
+        if self.child(name)?.is_none() {
+            return Ok(());
+        }
+        let path = self.path.join(name);
+        std::fs::remove_dir_all(&path)
+            .map_err(|error| Error::io(format_args!("cannot remove {}", path.display()), &error))?;
+        // What is removed is removed also after a crash of the machine.
+        fsync(&self.fd).map_err(|errno| self.refusal("remove", name, errno))
+    }
+
     /// Removes a directory in this one when nothing is in it.
     pub(crate) fn remove_if_empty(&self, name: &str) {
         let _ = unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir);

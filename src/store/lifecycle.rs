@@ -1,9 +1,10 @@
-//! How a record changes when its agent stops or is retired (the reference,
+//! How a record changes when its agent stops, comes back or is retired (the reference,
 //! sections 1.3 and 1.5): values in, values out.
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Lifecycle, LifecycleState, Record};
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// How long a lease runs that troop writes, in days: as long as Houmao's, which
 /// proves nothing either (the reference, section 1.5).
@@ -32,6 +33,51 @@ pub fn stopped(record: &Record, reason: &str, now: Timestamp) -> Result<Record> 
             Ok(ended(record, LifecycleState::Stopped, record.lifecycle.relaunchable, reason, now))
         }
     }
+}
+
+/// Which life an agent comes back to: a generation and a tmux session, both new or both the ones it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Return {
+    /// The generation.
+    pub generation: Arc<str>,
+    /// The session.
+    pub session: String,
+}
+
+/// The record of the same agent on its way back. A retired one is refused, and one that cannot come back.
+pub fn relaunching(record: &Record, to: &Return, now: Timestamp) -> Result<Record> {
+    if record.lifecycle.state == LifecycleState::Retired || !record.lifecycle.relaunchable {
+        return Err(Error::new(
+            Kind::NotPermitted,
+            format!("the record of {:?} says that it cannot be relaunched; launch a new agent instead", record.name),
+        ));
+    }
+    let stays = record.session.as_ref() == Some(&to.session);
+    Ok(Record {
+        generation: to.generation.clone(),
+        lifecycle: live(LifecycleState::Relaunching, now),
+        session: Some(to.session.clone()),
+        last_session: to.session.clone(),
+        lease: Some(lease(now)),
+        gateway: record.gateway.clone().filter(|_| stays),
+        ..record.clone()
+    })
+}
+
+/// The record of the same agent, back. One that is active stays as it is; one that is not on its way back is refused.
+pub fn returned(record: &Record, now: Timestamp) -> Result<Record> {
+    match record.lifecycle.state {
+        LifecycleState::Active => Ok(record.clone()),
+        LifecycleState::Relaunching => Ok(Record { lifecycle: live(LifecycleState::Active, now), ..record.clone() }),
+        LifecycleState::Stopped | LifecycleState::Retired => Err(Error::new(
+            Kind::Gone,
+            format!("{:?} was stopped while it was relaunched; look at it again", record.name),
+        )),
+    }
+}
+
+fn live(state: LifecycleState, now: Timestamp) -> Lifecycle {
+    Lifecycle { state, relaunchable: true, updated_at: now, stopped_at: None, stop_reason: None }
 }
 
 /// The record of the same agent, finished for good. A stopped one keeps the time

@@ -92,6 +92,46 @@ impl AgentLock {
     }
 }
 
+/// The lock on one agent's life: whoever holds it may start or end its program.
+#[derive(Debug)]
+pub struct LifeLock {
+    // None where there is no session root to hold it in.
+    _held: Option<FileLock>,
+}
+
+impl LifeLock {
+    /// Takes `<session root>/troop/life.lock`, making our directory there (0700) when it is missing. Where there is no
+    /// session root, nothing can be started from it and nothing is locked. [`Kind::TimedOut`] after `limit`.
+    pub fn acquire(session_root: &Path, limit: Duration) -> Result<Self> {
+        if !session_root.is_dir() {
+            return Ok(Self { _held: None });
+        }
+        let dir = our_directory(session_root);
+        let made = if dir.is_dir() { Ok(()) } else { make_private(&dir) };
+        match made.and_then(|()| FileLock::acquire(&dir.join(LIFE_LOCK), limit)) {
+            Ok(held) => Ok(Self { _held: Some(held) }),
+            Err(error) if error.kind() == Kind::TimedOut => Err(error),
+            // A disk that takes no more files keeps nobody from ending a program.
+            Err(error) => {
+                tracing::debug!(%error, "going on without the lock on its life");
+                Ok(Self { _held: None })
+            }
+        }
+    }
+}
+
+impl LifeLock {
+    /// Whether somebody has it. Nothing is made to find out.
+    pub(super) fn is_held(session_root: &Path) -> bool {
+        let path = our_directory(session_root).join(LIFE_LOCK);
+        let file = open(&path, OpenOptions::new().read(true)).ok();
+        file.is_some_and(|file| lock(file, &path, Duration::ZERO).is_err_and(|error| error.kind() == Kind::TimedOut))
+    }
+}
+
+/// The file of [`LifeLock`] in our directory.
+const LIFE_LOCK: &str = "life.lock";
+
 /// Our directory in a session root, where the lock and the journal are.
 pub fn our_directory(session_root: &Path) -> PathBuf {
     session_root.join(OUR_DIRECTORY)

@@ -26,10 +26,13 @@ pub const TORN_PAUSE: Duration = Duration::from_millis(5);
 /// Houmao keeps foreign keys there, and only there.
 pub const SOCKET_KEY: &str = "troop_tmux_socket";
 
+/// The key there that says that a session was joined; Houmao writes it.
+pub(super) const ORIGIN_KEY: &str = "session_origin";
+
 /// Reads a manifest. Blocks for [`TORN_ATTEMPTS`] times [`TORN_PAUSE`] at most,
 /// and only while it is torn. [`Kind::NotFound`] or [`Kind::Malformed`] else.
 pub fn read(path: &Path) -> Result<Manifest> {
-    read_wire(path).and_then(|wire| to_model(wire).map_err(malformed)).map_err(|error| at(path, error))
+    read_wire(path).and_then(|wire| model_of(&wire).map_err(malformed)).map_err(|error| at(path, error))
 }
 
 /// What the manifest at `path` and the record of one agent say differently, a sentence
@@ -50,7 +53,7 @@ pub fn check(path: &Path, record: &Record) -> Result<Vec<String>> {
     if let Some(session) = &manifest.tmux_session_name {
         compare("tmux session", session, record.session.as_deref().unwrap_or(&record.last_session));
     }
-    drop(to_model(manifest).map_err(|reason| at(path, malformed(reason)))?);
+    drop(model_of(&manifest).map_err(|reason| at(path, malformed(reason)))?);
     Ok(found)
 }
 
@@ -82,6 +85,16 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<ManifestV4> {
     Ok(manifest)
 }
 
+/// Whether a newer program wrote the manifest, in a schema that is not known here.
+pub fn is_newer(path: &Path) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        schema_version: u64,
+    }
+    let version = read_bytes(path).ok().and_then(|bytes| serde_json::from_slice::<Version>(&bytes).ok());
+    version.is_some_and(|version| version.schema_version > 4)
+}
+
 fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)
@@ -103,7 +116,7 @@ fn at(path: &Path, error: Error) -> Error {
     error.while_doing(format_args!("manifest {}", path.display()))
 }
 
-pub(crate) fn to_model(wire: ManifestV4) -> std::result::Result<Manifest, wire::Reason> {
+pub(crate) fn model_of(wire: &ManifestV4) -> std::result::Result<Manifest, wire::Reason> {
     let metadata = &wire.launch_plan.0.metadata;
     let authority = wire.agent_launch_authority.as_ref().map(|Object(authority)| authority);
     let pane = [
@@ -111,15 +124,20 @@ pub(crate) fn to_model(wire: ManifestV4) -> std::result::Result<Manifest, wire::
         authority.and_then(|authority| authority.primary_pane_id.as_deref()),
         wire.backend_state.get("tmux_pane_id").and_then(Value::as_str),
     ];
+    let window = [
+        wire.tmux.as_ref().and_then(|Object(tmux)| tmux.primary_window_id.as_deref()),
+        authority.and_then(|authority| authority.primary_window_id.as_deref()),
+    ];
     let joined = authority.and_then(|authority| authority.session_origin) == Some(Word(Origin::JoinedTmux))
-        || metadata.get("session_origin").and_then(Value::as_str) == Some("joined_tmux");
+        || metadata.get(ORIGIN_KEY).and_then(Value::as_str) == Some("joined_tmux");
     let provenance = wire.launch_policy_provenance.as_ref().or(wire.launch_plan.0.launch_policy_provenance.as_ref());
     Ok(Manifest {
+        window: window.into_iter().flatten().next().map(str::to_owned),
         pane: pane.into_iter().flatten().find_map(PaneId::parse),
         tmux_socket: socket(metadata.get(SOCKET_KEY))?,
         joined,
         tool_version: provenance.map(|Object(provenance)| provenance.detected_tool_version.clone()),
-        working_directory: wire.working_directory.into(),
+        working_directory: wire.working_directory.clone().into(),
     })
 }
 

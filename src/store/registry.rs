@@ -2,10 +2,10 @@
 //! (the reference, sections 1.7, 1.8 and 10).
 
 use super::dir::Dir;
-use super::lifecycle;
+use super::lifecycle::{self, Return};
 use super::lock::{FileLock, REGISTRY_LOCK_LIMIT};
 use super::roots::Roots;
-use super::scan::{self, Entry, LIVE_AGENTS, RECORD_FILE, Scan};
+use super::scan::{self, Entry, LIVE_AGENTS, RECORD_FILE, Scan, open_section};
 use super::wire;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::is_registry_token;
@@ -108,6 +108,32 @@ impl Registry {
     /// Marks an agent as stopped when `generation` is still there; its new record.
     pub fn stop(&self, id: &AgentId, generation: &str, reason: &str, now: Timestamp) -> Result<Record> {
         self.change(id, generation, now, |record| lifecycle::stopped(record, reason, now))
+    }
+
+    /// Marks an agent as on its way back to that life when `generation` is still there; its new record.
+    pub fn relaunch(&self, id: &AgentId, generation: &str, to: &Return, now: Timestamp) -> Result<Record> {
+        self.change(id, generation, now, |record| lifecycle::relaunching(record, to, now))
+    }
+
+    /// Marks an agent that was on its way back as back when `generation` is still there; its new record.
+    pub fn returned(&self, id: &AgentId, generation: &str, now: Timestamp) -> Result<Record> {
+        self.change(id, generation, now, |record| lifecycle::returned(record, now))
+    }
+
+    /// Takes away the record of an agent that is still exactly `known`, and its directory.
+    pub fn remove(&self, known: &Record) -> Result<()> {
+        let _lock = self.lock()?;
+        let entry = self.read(&known.id)?.ok_or_else(|| self.absent(&known.id))?;
+        if entry.read_only || entry.record != *known {
+            return Err(Error::new(
+                Kind::Busy,
+                format!("the record of {:?} has changed meanwhile; look at it again", known.name),
+            ));
+        }
+        match open_section(&self.roots.registry, LIVE_AGENTS)? {
+            Some(dir) => dir.remove_tree(known.id.as_str()),
+            None => Ok(()),
+        }
     }
 
     /// Marks an agent as finished for good when `generation` is still there; its new record.

@@ -5,7 +5,7 @@ use super::door::{Door, Held};
 use super::event::{ClientId, Event};
 use super::frame::Capture;
 use super::protocol::Reply;
-use super::session::{self, Created, NewSession, PanePlace, SessionInfo, target};
+use super::session::{self, Created, NewSession, PanePlace, Respawn, SessionInfo, target};
 use super::socket::{Socket, output};
 use super::{literal_format, quote};
 use crate::error::{Error, Kind, Result};
@@ -219,6 +219,41 @@ impl Client {
             self.expect(new.without(names)).await?;
         }
         created(&self.expect(new.start(pane)).await?)
+    }
+
+    /// Starts a program in a pane in place of what is there, which is killed.
+    ///
+    /// tmux 3.3a forgets at that what a pane has written and not how much of it each client has been sent, and gives up with
+    /// every session in it ("not enough data") when some of that was not sent yet. So all clients of ours, in whatever
+    /// process, have the pane paused first, and the server goes once around before the program is started.
+    pub async fn respawn(&self, pane: &PaneId, program: &Respawn) -> Result<Created> {
+        program.check()?;
+        let clients =
+            self.expect(format!("list-clients -t {pane} -F {}", quote("#{client_name} #{client_flags}"))).await?;
+        let texts: Vec<String> = clients.iter().map(Reply::text).collect();
+        let ours = texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.split_once(' '));
+        for (name, _) in ours.filter(|(_, flags)| is_ours(flags)) {
+            // One that has gone meanwhile is as good.
+            let _ =
+                self.expect(format!("refresh-client -t {} -A {}", quote(name), quote(&format!("{pane}:pause")))).await;
+        }
+        let replies = self.expect(program.commands(pane)).await;
+        replies.and_then(|replies| created(&replies)).map_err(|e| e.while_doing(format!("cannot start it in {pane}")))
+    }
+
+    /// A variable of the environment of the session of exactly that name, which its programs are given.
+    pub async fn session_variable(&self, session: &str, name: &str) -> Result<Option<String>> {
+        session::check_name(session)?;
+        let line = format!("show-environment -t {} {}", target(session), quote(name));
+        // tmux fails where there is no such variable.
+        let replies = self.ask(vec![line]).await?;
+        let text: String = replies.iter().filter(|reply| !reply.failed).map(Reply::text).collect();
+        Ok(text.trim_end().strip_prefix(name).and_then(|rest| rest.strip_prefix('=')).map(str::to_owned))
+    }
+
+    /// Has the window of a pane stay when the program in it ends.
+    pub async fn keep_ended(&self, pane: &PaneId) -> Result<()> {
+        self.expect(format!("set-option -w -t {pane} remain-on-exit on")).await.map(drop)
     }
 
     /// Ends the session of exactly that name, and the programs in it (SIGHUP).

@@ -27,5 +27,5 @@ pub use frame::{Frame, MAX_SCROLLBACK_LINES};
 pub use input::MAX_KEYS;
 pub use key::Key;
 pub use quote::{literal_format, quote};
-pub use session::{Created, MAX_SIDE, NewSession, PanePlace, SessionInfo};
+pub use session::{Created, MAX_SIDE, NewSession, PanePlace, Respawn, SessionInfo};
 pub use socket::{Socket, version};

@@ -6,9 +6,9 @@
 
 use super::quote::{literal_format, quote};
 use crate::error::{Error, Kind, Result};
-use crate::model::PaneId;
+use crate::model::{PaneId, Placed};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The most columns and rows that tmux gives a window.
 pub const MAX_SIDE: u16 = 10_000;
@@ -26,6 +26,17 @@ pub struct NewSession {
     pub size: (u16, u16),
     /// The program's whole environment, apart from what tmux sets for every pane (`TERM`,
     /// `TMUX`, `PWD` and the like); `tmux show-environment` shows it.
+    pub env: Vec<(String, String)>,
+    /// The program and its arguments; no shell reads them.
+    pub argv: Vec<String>,
+}
+
+/// A program to be started in a pane that is there, in place of what was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Respawn {
+    /// Where it starts; must be a directory.
+    pub cwd: PathBuf,
+    /// Variables for it, in place of those that the session has.
     pub env: Vec<(String, String)>,
     /// The program and its arguments; no shell reads them.
     pub argv: Vec<String>,
@@ -102,6 +113,13 @@ impl SessionInfo {
     }
 }
 
+impl From<PanePlace> for Placed {
+    fn from(place: PanePlace) -> Self {
+        let PanePlace { window_index, pane_index, window, pane, .. } = place;
+        Self { window_index, pane_index, window, pane }
+    }
+}
+
 impl PanePlace {
     pub(super) fn parse(line: &str) -> Option<Self> {
         let mut fields = line.splitn(5, ' ');
@@ -132,33 +150,14 @@ impl NewSession {
     pub(super) fn check(&self) -> Result<()> {
         let invalid = |sentence: String| Err(Error::new(Kind::Invalid, sentence));
         check_name(&self.name)?;
+        check_program(&format!("the session {}", self.name), &self.argv, &self.env, &self.cwd)?;
         let (columns, rows) = self.size;
         if !(1..=MAX_SIDE).contains(&columns) || !(1..=MAX_SIDE).contains(&rows) {
             return invalid(format!(
                 "{columns}x{rows} is no size for a terminal; use 1 to {MAX_SIDE} columns and rows"
             ));
         }
-        if self.argv.is_empty() {
-            return invalid(format!("the session {} was given no program to run", self.name));
-        }
-        if let Some((name, _)) = self.env.iter().find(|(name, _)| !is_variable(name)) {
-            return invalid(format!("{name:?} cannot be the name of an environment variable"));
-        }
-        let texts = self.argv.iter().chain(self.env.iter().map(|(_, value)| value));
-        if texts.into_iter().any(|text| text.contains('\0')) {
-            return invalid(format!("a NUL cannot be passed to the program of session {}", self.name));
-        }
-        // tmux would start the program in HOME instead.
-        if !self.cwd.is_dir() {
-            return Err(Error::new(
-                Kind::NotFound,
-                format!("{} is not a directory, so no session can start there", self.cwd.display()),
-            ));
-        }
-        match self.cwd.to_str() {
-            Some(_) => Ok(()),
-            None => invalid(format!("{} is not UTF-8, and tmux takes no other names", self.cwd.display())),
-        }
+        Ok(())
     }
 
     /// One command sequence that makes the session, settles its options and starts no program:
@@ -211,15 +210,62 @@ impl NewSession {
 
     /// One command sequence that starts the program in the session's pane.
     pub(super) fn start(&self, pane: &PaneId) -> String {
-        let mut text = format!("respawn-pane -k -t {pane} --");
-        // tmux hands a single argument to the user's shell to interpret.
-        let shell: &[&str] = if self.argv.len() == 1 { &["sh", "-c", "exec \"$0\""] } else { &[] };
-        for word in shell.iter().copied().chain(self.argv.iter().map(String::as_str)) {
+        format!("respawn-pane -k -t {pane}{}", words_and_reply(&self.argv, pane))
+    }
+}
+
+impl Respawn {
+    /// Refuses what tmux would take for something else or replace by a guess.
+    pub(super) fn check(&self) -> Result<()> {
+        check_program("the pane", &self.argv, &self.env, &self.cwd)
+    }
+
+    /// One command sequence that starts the program in a pane, which stays when it ends.
+    pub(super) fn commands(&self, pane: &PaneId) -> String {
+        let cwd = quote(&literal_format(&self.cwd.to_string_lossy()));
+        let mut text = format!("set-option -w -t {pane} remain-on-exit on ; respawn-pane -k -t {pane} -c {cwd}");
+        for (name, value) in &self.env {
             // Writing to a String cannot fail.
-            let _ = write!(text, " {}", quote(word));
+            let _ = write!(text, " -e {}", quote(&format!("{name}={value}")));
         }
-        let _ = write!(text, " ; display-message -p -t {pane} {}", created_format());
-        text
+        text + &words_and_reply(&self.argv, pane)
+    }
+}
+
+/// The end of a command that starts a program, and a command whose reply says where.
+fn words_and_reply(argv: &[String], pane: &PaneId) -> String {
+    let mut text = " --".to_owned();
+    // tmux hands a single argument to the user's shell to interpret.
+    let shell: &[&str] = if argv.len() == 1 { &["sh", "-c", "exec \"$0\""] } else { &[] };
+    for word in shell.iter().copied().chain(argv.iter().map(String::as_str)) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, " {}", quote(word));
+    }
+    let _ = write!(text, " ; display-message -p -t {pane} {}", created_format());
+    text
+}
+
+fn check_program(whose: &str, argv: &[String], env: &[(String, String)], cwd: &Path) -> Result<()> {
+    let invalid = |sentence: String| Err(Error::new(Kind::Invalid, sentence));
+    if argv.is_empty() {
+        return invalid(format!("{whose} was given no program to run"));
+    }
+    if let Some((name, _)) = env.iter().find(|(name, _)| !is_variable(name)) {
+        return invalid(format!("{name:?} cannot be the name of an environment variable"));
+    }
+    if argv.iter().chain(env.iter().map(|(_, value)| value)).any(|text| text.contains('\0')) {
+        return invalid(format!("a NUL cannot be passed to the program of {whose}"));
+    }
+    // tmux would start the program in HOME instead.
+    if !cwd.is_dir() {
+        return Err(Error::new(
+            Kind::NotFound,
+            format!("{} is not a directory, so nothing can start there", cwd.display()),
+        ));
+    }
+    match cwd.to_str() {
+        Some(_) => Ok(()),
+        None => invalid(format!("{} is not UTF-8, and tmux takes no other names", cwd.display())),
     }
 }
 

@@ -93,6 +93,7 @@ pub fn read(tool: &Tool, version: Option<&Version>, terminal: &Terminal) -> Read
     let liveness = match terminal {
         Terminal::Unseen => Liveness::Unseen,
         Terminal::NoSession => Liveness::NoSession,
+        Terminal::NoPane => Liveness::Ended("the agent's pane is not in its session any more".to_owned()),
         Terminal::Failed(why) => Liveness::Failed(why.clone()),
         Terminal::Seen(look) => return read_look(tool, version, look),
     };

@@ -103,7 +103,8 @@ fn nothing_is_typed_into_the_wrong_program() {
     world.tmux(&["has-session", "-t", &format!("={dead}")]);
 }
 
-/// `control` takes one verb a line: `interrupt`, `stop`, `stop --force` and `resize COLSxROWS` for an agent,
+/// `control` takes one verb a line: `interrupt`, `stop`, `stop --force`, `relaunch [new|last|exact ID]`, `close` and
+/// `resize COLSxROWS` for an agent,
 /// `launch NAME [OPTION...] [-- ARG...]` and `rescan` at the top. A write with several lines is
 /// understood whole before the first verb runs, so one wrong line means that nothing is done; `cat` makes one
 /// write of several lines, the `echo` and `printf` of bash one of each. Reading the file lists the verbs that
@@ -145,19 +146,19 @@ fn control_verbs() {
     let verbs = |path: &str| -> Vec<String> {
         world.read(path).lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
     };
-    assert_eq!(verbs("agents/a/control"), ["stop", "resize"]);
+    assert_eq!(verbs("agents/a/control"), ["stop", "relaunch", "close", "resize"]);
     world.write("agents/a/prompt", "sim:work=600000");
     world.wait_status("a", "active");
-    assert_eq!(verbs("agents/a/control"), ["interrupt", "stop", "resize"]);
+    assert_eq!(verbs("agents/a/control"), ["interrupt", "stop", "relaunch", "close", "resize"]);
     world.write("agents/a/control", "interrupt\n");
     world.wait_status("a", "ready");
     world.write("agents/a/prompt", "sim:exit=1");
     world.wait_status("a", "down");
-    assert_eq!(verbs("agents/a/control"), ["stop"]);
+    assert_eq!(verbs("agents/a/control"), ["stop", "relaunch", "close"]);
     world.write("agents/a/control", "stop --force");
     world.wait_there("stopped/a");
     world.wait_gone("agents/a");
-    assert_eq!(verbs("stopped/a/control"), [""; 0]);
+    assert_eq!(verbs("stopped/a/control"), ["relaunch"]);
     assert_eq!(world.refused("stopped/a/control", "stop\n").0, libc::ESRCH);
     assert!(world.read("stopped/a/error").contains("stopped already"));
 }

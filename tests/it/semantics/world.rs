@@ -121,7 +121,9 @@ impl World {
             other => {
                 let read = |file: &str| fs::read_to_string(path.with_file_name(file)).unwrap_or_default();
                 let state = serde_json::from_str::<Value>(&read("state.json")).unwrap_or_default();
-                Err((other, state["sources"].clone(), read("screen")))
+                let refused = fs::read_to_string(self.at("control")).unwrap_or_default();
+                let refused = refused.lines().find(|line| line.starts_with("# last refused")).map(str::to_owned);
+                Err((other, state["sources"].clone(), read("screen"), refused))
             }
         };
         wait_until(&format!("{name} to be {status}"), LIMIT, is);
