@@ -25,7 +25,7 @@ struct Group {
     run: fn(measuring: bool) -> Fallible<String>,
 }
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     Group { name: "tree", run: tree::run },
     Group { name: "memory", run: memory::run },
     Group { name: "delay", run: delay::run },

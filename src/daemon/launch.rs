@@ -132,10 +132,7 @@ impl Hands {
         self.tell(read).await;
         crash::here("launch.published");
         // Beside the start of the program: nobody waits for a hint.
-        let hosted = {
-            let (root, index) = (root.clone(), Index::new(&self.settings.roots.state));
-            tokio::task::spawn_blocking(move || homes::hosted(&index, &root, now))
-        };
+        let hosted = self.hosted(&root);
         let new = NewSession {
             name: session.clone(),
             window_name: launch::WINDOW_NAME.to_owned(),
@@ -159,6 +156,12 @@ impl Hands {
                 Err(error.while_doing(format!("{name} could not be launched")))
             }
         }
+    }
+
+    /// Has written down, away from here, that this machine hosts the session with that root now.
+    pub(super) fn hosted(&self, root: &Path) -> tokio::task::JoinHandle<()> {
+        let (root, index) = (root.to_owned(), Index::new(&self.settings.roots.state));
+        tokio::task::spawn_blocking(move || homes::hosted(&index, &root, now()))
     }
 
     /// Makes the session with its program in it, and waits until that is up.

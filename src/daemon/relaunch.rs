@@ -216,6 +216,7 @@ impl Hands {
         blocking(move || plan::update_life(&path, &life, leaves)).await?;
         crash::here("relaunch.manifest");
         make_files(next.root.clone(), start.hooks, start.first).await?;
+        let hosted = self.hosted(&next.root);
         let new = NewSession {
             name: next.record.session.clone().unwrap_or_default(),
             window_name: launch::WINDOW_NAME.to_owned(),
@@ -230,6 +231,7 @@ impl Hands {
         let link = Link::new(Arc::new(client), created.pane.clone());
         next.link = Some(link.clone());
         update_panes(&next.record.manifest_path, created.window, created.pane).await?;
+        let _ = hosted.await;
         Ok(Fresh { link, events })
     }
 

@@ -290,7 +290,7 @@ mod tests {
         let changes: [fn(&mut Found); 3] = [
             |found| {
                 if let Found::Agent { read_only, .. } = found {
-                    *read_only = true
+                    *read_only = true;
                 }
             },
             |found| {
