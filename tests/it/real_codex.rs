@@ -71,3 +71,31 @@ fn codex_takes_prompts_interrupts_and_answers() {
     codex.is_interrupted(&world, &model);
     codex.is_answered(&world, &model);
 }
+
+#[test]
+fn codex_is_told_its_role_with_every_request() {
+    let needs = ["bin/node", "codex/node_modules/.bin/codex"];
+    let Some(real) = programs("real_codex", &needs) else { return };
+    let mut world = World::new(&[&real.join("bin")]);
+    let model = Model::start(&world);
+    prepare(&mut world, &model);
+    world.mount();
+    let role = world.path("critic.md");
+    fs::write(&role, "You are the critic.\nSay \"no\" and $HOME\n").unwrap();
+    let (work, role) = (world.path("work"), role.to_str().unwrap().to_owned());
+    let mut launch = vec!["launch", "c1", "--tool", "codex", "--cwd", work.to_str().unwrap(), "--role", &role];
+    launch.extend(["--model", "mock-two", "--"]);
+    let argv = needs.map(|need| real.join(need).to_str().unwrap().to_owned());
+    launch.extend(argv.iter().map(String::as_str));
+    world.troop(&launch);
+    world.wait_for("agents/c1/status", "ready");
+    world.echo("mock.say.hello", "agents/c1/prompt");
+    let request = model.request(0, 0, "mock.say.hello");
+    let body = model.body(&request);
+    let role = r#"You are the critic.\nSay \"no\" and $HOME"#;
+    assert!(body.contains(role) && body.contains("mock-two"), "{body}");
+    // It is no prompt of the conversation.
+    assert!(!request.prompt.contains("critic"), "{request:?}");
+    world.wait_for("agents/c1/status", "ready");
+    world.troop(&["stop", "c1"]);
+}
