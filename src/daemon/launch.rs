@@ -10,7 +10,7 @@ use super::observe::{look, tmux_events};
 use super::reader::read_entry;
 use super::role::{self, ROLE_PROMPT};
 use super::stop::LAUNCH_FAILED;
-use crate::engine::LaunchOrder;
+use crate::engine::{Fact, LaunchOrder};
 use crate::error::{Error, Kind, Result};
 use crate::model::record::{Backend, Lifecycle, LifecycleState};
 use crate::model::{Actor, EventKind, Record, Role, RoleMethod, Terminal};
@@ -26,10 +26,16 @@ use tokio::time::Instant;
 
 /// The terminal of a new agent, columns and rows.
 const SIZE: (u16, u16) = (120, 40);
-/// How long a program is watched that shows nothing its tool's rules know: what fails at once, fails by then.
+/// How long a program is watched of which its tool's rules know nothing: what fails at once, fails by then.
 const UP_LIMIT: Duration = Duration::from_secs(1);
-/// How often to look meanwhile.
+/// How long one is watched that is its tool's own and shows nothing yet. Programs that are slow to start have shown their composer,
+/// a question or their error within 4 s.
+const SHOWS_LIMIT: Duration = Duration::from_secs(10);
+/// How often to look meanwhile: at first, and after [`UP_LIMIT`].
 const LOOK_GAP: Duration = Duration::from_millis(25);
+const LATE_LOOK_GAP: Duration = Duration::from_millis(250);
+/// How long after the end of a program its session stays when somebody stops the agent, with room to spare.
+const STOP_SHOWS: Duration = Duration::from_millis(200);
 /// How many rows of its screen are told of a program that ended, and how much of each.
 const LAST_ROWS: usize = 4;
 const LAST_ROW_CHARS: usize = 160;
@@ -41,8 +47,8 @@ const DEAD_ROW: &str = "Pane is dead";
 const OURSELVES: &str = "{troop}";
 
 impl Hands {
-    /// Starts an agent: session root and manifest, record, session, in that order. Returns when its program shows something
-    /// that its tool's rules know, or has run for [`UP_LIMIT`]. What fails leaves nothing that runs and a name that is free.
+    /// Starts an agent: session root and manifest, record, session, in that order. Whoever waits for its program is answered
+    /// when that shows something, all others when the agent is there. What fails leaves nothing that runs and a name that is free.
     pub(super) async fn launch(&self, order: LaunchOrder, tool: Arc<Tool>, actor: Actor) -> Result<()> {
         let role = self.read_role(&order, &tool).await?;
         let base = self.resolve_argv(&order)?;
@@ -120,15 +126,15 @@ impl Hands {
         let saved = {
             let (registry, root, record) = (self.registry.clone(), root.clone(), record.clone());
             blocking(move || {
-                launch::write_session(&root, &manifest)?;
-                if let Some(settings) = hooks {
-                    reports::make_hooks(&root, settings.as_deref())?;
-                }
-                if let Some(first) = first {
-                    spool::put(&root, ROLE_PROMPT, &first)?;
-                }
+                let written = launch::write_session(&root, &manifest)
+                    .and_then(|()| hooks.map_or(Ok(()), |settings| reports::make_hooks(&root, settings.as_deref())))
+                    .and_then(|()| first.map_or(Ok(()), |first| spool::put(&root, ROLE_PROMPT, &first)));
                 crash::here("launch.written");
-                registry.publish(&record, &Expect::New, now)?;
+                if let Err(error) = written.and_then(|()| registry.publish(&record, &Expect::New, now)) {
+                    // Nobody knows of it: the first error is the one to tell.
+                    let _ = std::fs::remove_dir_all(&root);
+                    return Err(error);
+                }
                 let looked = Instant::now();
                 let entry = registry.read(&record.id)?.ok_or_else(|| {
                     Error::new(Kind::Gone, format!("the record of {} was removed while it was launched", record.name))
@@ -148,27 +154,51 @@ impl Hands {
         };
         let mut target = Target::bare(record, tool, socket.clone(), None);
         let launched = EventKind::Launched { tool: order.tool, session };
-        match self.spawn(&new, &mut target, root, (actor, launched)).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // Nothing runs: the name is free again.
-                if let Err(left) = self.end_session(&target, true).await {
-                    tracing::warn!(error = %left, name, "the session of a launch that failed could not be ended");
-                }
-                let _ = self.retire(&target, Some(LAUNCH_FAILED)).await;
-                Err(error.while_doing(format!("{name} could not be launched")))
+        let spawned = self.spawn(&new, &mut target, root, (actor, launched)).await;
+        match spawned {
+            Ok(link) if order.waits => self.see_up(target, link).await,
+            Ok(link) => {
+                let hands = self.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = hands.see_up(target, link).await {
+                        hands.tell(Event::fact(Fact::Refused(None, error.to_string()))).await;
+                    }
+                });
+                Ok(())
             }
+            Err(error) => Err(self.undo(&target, error).await),
         }
     }
 
-    /// Makes the session with its program in it, and waits until that is up.
+    /// Waits until the program is up, and takes everything back when it never came up.
+    async fn see_up(&self, target: Target, link: Link) -> Result<()> {
+        match until_up(&target, &link).await {
+            Ok(None) => Ok(()),
+            Ok(Some(ended)) => Err(self.undo(&target, ended).await),
+            // Somebody took the session away, and says in the record what became of it.
+            Err(error) => Err(error.while_doing(format!("{} was launched and is not there any more", target.name))),
+        }
+    }
+
+    /// After a launch that failed nothing runs, and the name is free again. Gives the error to tell.
+    async fn undo(&self, target: &Target, error: Error) -> Error {
+        if let Err(left) = self.end_session(target, true).await {
+            tracing::warn!(error = %left, target.name, "the session of a launch that failed could not be ended");
+        }
+        if let Err(left) = self.retire(target, Some(LAUNCH_FAILED)).await {
+            tracing::warn!(error = %left, target.name, "the record of a launch that failed could not be retired");
+        }
+        error.while_doing(format!("{} could not be launched", target.name))
+    }
+
+    /// Makes the session with its program in it.
     async fn spawn(
         &self,
         new: &NewSession,
         target: &mut Target,
         root: PathBuf,
         (actor, launched): (Actor, EventKind),
-    ) -> Result<()> {
+    ) -> Result<Link> {
         let (sender, events) = tmux_events();
         let (client, created) = Client::create(&self.settings.socket, new, sender).await?;
         crash::here("launch.spawned");
@@ -180,7 +210,7 @@ impl Hands {
         blocking(move || store::launch::update_panes(&root, &created.window, &created.pane)).await?;
         crash::here("launch.panes");
         self.tell(Event::Note(Box::new((agent, actor, launched)))).await;
-        until_up(target, &link).await
+        Ok(link)
     }
 
     /// The command line with our own path filled in and the program found.
@@ -261,38 +291,45 @@ impl Hands {
     }
 }
 
-/// Looks until the program shows something that its tool's rules know, or has run for [`UP_LIMIT`]. [`Kind::Gone`] with
-/// its last words when it ended before.
-async fn until_up(target: &Target, link: &Link) -> Result<()> {
-    let deadline = Instant::now() + UP_LIMIT;
+/// Looks until the program shows something that its tool's rules know, or has run for [`UP_LIMIT`], [`SHOWS_LIMIT`] for one
+/// that its tool knows. Gives why the launch has failed when it ended before; [`Kind::Gone`] when its session is gone.
+async fn until_up(target: &Target, link: &Link) -> Result<Option<Error>> {
+    let began = Instant::now();
     loop {
-        let look = match look(&link.client, &link.pane).await {
-            Ok(look) => look,
+        let mut limit = UP_LIMIT;
+        match look(&link.client, &link.pane).await {
+            Ok(look) => {
+                let shown = look.screen.text.clone();
+                let reading = read(&target.tool, None, &Terminal::Seen(Box::new(look)));
+                match &reading.liveness {
+                    Liveness::Dead(why) => return ended(link, why, &shown).await.map(Some),
+                    Liveness::Alive if reading.posture(false).is_some_and(|found| found.shows != Shows::Starting) => {
+                        return Ok(None);
+                    }
+                    Liveness::Alive if reading.has_rules => limit = SHOWS_LIMIT,
+                    _ => {}
+                }
+            }
             Err(error) if error.kind() == Kind::Gone => return Err(error),
             // Nothing is wrong with a program because its screen cannot be read.
-            Err(_) if Instant::now() >= deadline => return Ok(()),
-            Err(_) => {
-                tokio::time::sleep(LOOK_GAP).await;
-                continue;
-            }
-        };
-        let shown = look.screen.text.clone();
-        let reading = read(&target.tool, None, &Terminal::Seen(Box::new(look)));
-        match &reading.liveness {
-            Liveness::Dead(why) => {
-                // tmux moves the screen up by a row to say that the pane is dead.
-                let above = link.client.scrollback(&link.pane, LAST_SCROLLED).await.unwrap_or_default();
-                let words = last_words(&format!("{above}\n{shown}"));
-                let sentence = format!("its program ended before it was ready ({why}){words}");
-                return Err(Error::new(Kind::Gone, sentence));
-            }
-            Liveness::Alive if reading.posture(false).is_some_and(|found| found.shows != Shows::Starting) => {
-                return Ok(());
-            }
-            _ if Instant::now() >= deadline => return Ok(()),
-            _ => tokio::time::sleep(LOOK_GAP).await,
+            Err(_) => {}
         }
+        if began.elapsed() >= limit {
+            return Ok(None);
+        }
+        tokio::time::sleep(if began.elapsed() < UP_LIMIT { LOOK_GAP } else { LATE_LOOK_GAP }).await;
     }
+}
+
+/// Why a launch failed whose program has ended, with what it wrote last.
+async fn ended(link: &Link, why: &str, shown: &str) -> Result<Error> {
+    // tmux moves the screen up by a row to say that the pane is dead.
+    let above = link.client.scrollback(&link.pane, LAST_SCROLLED).await.unwrap_or_default();
+    let words = last_words(&format!("{above}\n{shown}"));
+    // Whoever stops an agent ends its program first, and takes the session away right after.
+    tokio::time::sleep(STOP_SHOWS).await;
+    look(&link.client, &link.pane).await?;
+    Ok(Error::new(Kind::Gone, format!("its program ended before it was ready ({why}){words}")))
 }
 
 /// The last rows of a screen that are not blank, for a sentence; nothing when there are none.
