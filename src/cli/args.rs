@@ -250,7 +250,7 @@ const LAUNCH_HELP: &str = "\
 What is not said comes from the profile, then from [defaults] in ~/.config/troop/config.toml, then from the
 tool. A model there counts for the tool beside it. After -- everything is yours: the model and the role of
 [defaults] stay out of it.
-Returns when the program is there and shows something, or with the reason why it is not. A role that
+Returns when the program shows something, or with the reason why it ended. A role that
 is told as the first prompt has been sent by then.";
 
 #[derive(Debug, clap::Args)]

@@ -39,7 +39,9 @@ impl Context {
         let (overrides, tool_errors) = tool_overrides(&config_dir().join("tools"));
         let config = config::read(&config_dir().join(config::CONFIG_FILE), &self::home());
         if let Some(wrong) = &config.presets.wrong {
-            super::say(&format!("troop: {wrong}; it does not count until then"));
+            // Commands for several agents come here for each.
+            static SAID: std::sync::Once = std::sync::Once::new();
+            SAID.call_once(|| super::say(&format!("troop: {wrong}; nothing of it counts")));
         }
         let settings = Settings {
             roots: roots.clone(),

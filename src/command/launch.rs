@@ -22,12 +22,15 @@ pub struct Launch {
     pub chat: ChatSession,
     /// The command line in place of the tool's; empty means the tool's.
     pub argv: Vec<String>,
+    /// Whether it is done only when its program is up, and not when the agent is there.
+    pub waits: bool,
 }
 
 impl Launch {
     /// A launch that says no more than a name.
     pub fn new(name: AgentName) -> Self {
-        Self { name, profile: None, options: LaunchOptions::default(), chat: ChatSession::New, argv: Vec::new() }
+        let (options, chat) = (LaunchOptions::default(), ChatSession::New);
+        Self { name, profile: None, options, chat, argv: Vec::new(), waits: false }
     }
 
     /// From the words of a line of `control`; nothing when they are not how a launch is written. [`Kind::Invalid`] for a

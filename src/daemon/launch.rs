@@ -6,19 +6,19 @@ use super::config::environment;
 use super::crash;
 use super::effects::{Hands, Target, blocking};
 use super::event::{Event, Fresh, Link};
-use super::observe::{look, tmux_events};
+use super::observe::tmux_events;
 use super::reader::read_entry;
 use super::role::{self, ROLE_PROMPT};
 use super::stop::LAUNCH_FAILED;
-use crate::engine::LaunchOrder;
+use super::up::until_up;
+use crate::engine::{Fact, LaunchOrder};
 use crate::error::{Error, Kind, Result};
 use crate::model::record::{Backend, Lifecycle, LifecycleState};
-use crate::model::{Actor, EventKind, Record, Role, RoleMethod, Terminal};
+use crate::model::{Actor, EventKind, Record, Role, RoleMethod};
 use crate::store::homes::{self, Index};
 use crate::store::{self, Expect, LaunchManifest, LifeLock, launch, lifecycle, names, reports, spool};
 use crate::tmux::{Client, NewSession};
-use crate::tool::{HOOKS_ENV, Hooks, Shows, Tool};
-use crate::tracker::{Liveness, read};
+use crate::tool::{HOOKS_ENV, Hooks, Tool};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,23 +27,12 @@ use tokio::time::Instant;
 
 /// The terminal of a new agent, columns and rows.
 pub(super) const SIZE: (u16, u16) = (120, 40);
-/// How long a program is watched that shows nothing its tool's rules know: what fails at once, fails by then.
-const UP_LIMIT: Duration = Duration::from_secs(1);
-/// How often to look meanwhile.
-const LOOK_GAP: Duration = Duration::from_millis(25);
-/// How many rows of its screen are told of a program that ended, and how much of each.
-const LAST_ROWS: usize = 4;
-const LAST_ROW_CHARS: usize = 160;
-/// How many rows above the screen are looked at for them.
-const LAST_SCROLLED: u32 = 50;
-/// How the row begins that tmux writes below what a program left.
-const DEAD_ROW: &str = "Pane is dead";
 /// What stands for the running program in a tool's command.
 const OURSELVES: &str = "{troop}";
 
 impl Hands {
-    /// Starts an agent: session root and manifest, record, session, in that order. Returns when its program shows something
-    /// that its tool's rules know, or has run for [`UP_LIMIT`]. What fails leaves nothing that runs and a name that is free.
+    /// Starts an agent: session root and manifest, record, session, in that order. Whoever waits for its program is answered
+    /// when that shows something, all others when the agent is there. What fails leaves nothing that runs and a name that is free.
     pub(super) async fn launch(&self, order: LaunchOrder, tool: Arc<Tool>, actor: Actor) -> Result<()> {
         let role = self.read_role(&order, &tool).await?;
         let base = self.resolve_argv(&order)?;
@@ -112,15 +101,18 @@ impl Hands {
         let saved = {
             let (registry, root, record) = (self.registry.clone(), root.clone(), record.clone());
             blocking(move || {
-                launch::write_session(&root, &manifest)?;
-                hooks.make(&root)?;
                 // Nobody stops or relaunches it before it is there, or has come to nothing.
-                let life = LifeLock::acquire(&root, Duration::ZERO)?;
-                if let Some(first) = first {
-                    spool::put(&root, ROLE_PROMPT, &first)?;
-                }
+                let mut life = None;
+                let written = launch::write_session(&root, &manifest)
+                    .and_then(|()| hooks.make(&root))
+                    .and_then(|()| LifeLock::acquire(&root, Duration::ZERO).map(|held| life = Some(held)))
+                    .and_then(|()| first.map_or(Ok(()), |first| spool::put(&root, ROLE_PROMPT, &first)));
                 crash::here("launch.written");
-                registry.publish(&record, &Expect::New, now)?;
+                if let Err(error) = written.and_then(|()| registry.publish(&record, &Expect::New, now)) {
+                    // Nobody knows of it: the first error is the one to tell.
+                    let _ = std::fs::remove_dir_all(&root);
+                    return Err(error);
+                }
                 let looked = Instant::now();
                 let entry = registry.read(&record.id)?.ok_or_else(|| {
                     Error::new(Kind::Gone, format!("the record of {} was removed while it was launched", record.name))
@@ -128,7 +120,7 @@ impl Hands {
                 Ok((read_entry(entry, looked), life))
             })
         };
-        let (read, _life) = saved.await?;
+        let (read, life) = saved.await?;
         self.tell(read).await;
         crash::here("launch.published");
         // Beside the start of the program: nobody waits for a hint.
@@ -145,16 +137,19 @@ impl Hands {
         let launched = EventKind::Launched { tool: order.tool, session };
         let spawned = self.spawn(&new, &mut target, root, (actor, launched)).await;
         let _ = hosted.await;
+        drop(life);
         match spawned {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // Nothing runs: the name is free again.
-                if let Err(left) = self.end_session(&target, true).await {
-                    tracing::warn!(error = %left, name, "the session of a launch that failed could not be ended");
-                }
-                let _ = self.retire(&target, Some(LAUNCH_FAILED)).await;
-                Err(error.while_doing(format!("{name} could not be launched")))
+            Ok(link) if order.waits => self.see_up(target, link).await,
+            Ok(link) => {
+                let hands = self.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = hands.see_up(target, link).await {
+                        hands.tell(Event::fact(Fact::Refused(None, error.to_string()))).await;
+                    }
+                });
+                Ok(())
             }
+            Err(error) => Err(self.undo(&target, error).await),
         }
     }
 
@@ -164,14 +159,35 @@ impl Hands {
         tokio::task::spawn_blocking(move || homes::hosted(&index, &root, now()))
     }
 
-    /// Makes the session with its program in it, and waits until that is up.
+    /// Waits until the program is up, and takes everything back when it never came up.
+    async fn see_up(&self, target: Target, link: Link) -> Result<()> {
+        match until_up(&target, &link).await {
+            Ok(None) => Ok(()),
+            Ok(Some(ended)) => Err(self.undo(&target, ended).await),
+            // Somebody took the session away, and says in the record what became of it.
+            Err(error) => Err(error.while_doing(format!("{} was launched and is not there any more", target.name))),
+        }
+    }
+
+    /// After a launch that failed nothing runs, and the name is free again. Gives the error to tell.
+    async fn undo(&self, target: &Target, error: Error) -> Error {
+        if let Err(left) = self.end_session(target, true).await {
+            tracing::warn!(error = %left, target.name, "the session of a launch that failed could not be ended");
+        }
+        if let Err(left) = self.retire(target, Some(LAUNCH_FAILED)).await {
+            tracing::warn!(error = %left, target.name, "the record of a launch that failed could not be retired");
+        }
+        error.while_doing(format!("{} could not be launched", target.name))
+    }
+
+    /// Makes the session with its program in it.
     async fn spawn(
         &self,
         new: &NewSession,
         target: &mut Target,
         root: PathBuf,
         (actor, launched): (Actor, EventKind),
-    ) -> Result<()> {
+    ) -> Result<Link> {
         let (sender, events) = tmux_events();
         let (client, created) = Client::create(&self.settings.socket, new, sender).await?;
         crash::here("launch.spawned");
@@ -183,7 +199,7 @@ impl Hands {
         blocking(move || store::launch::update_panes(&root, &created.window, &created.pane)).await?;
         crash::here("launch.panes");
         self.tell(Event::Note(Box::new((agent, actor, launched)))).await;
-        until_up(target, &link).await
+        Ok(link)
     }
 
     /// The command line with our own path filled in and the program found.
@@ -303,52 +319,6 @@ pub(super) fn find_program(program: &str, cwd: &Path, path: &str) -> Option<Stri
             .find(|path| is_program(path))
     };
     found.map(|path| path.to_string_lossy().into_owned())
-}
-
-/// Looks until the program shows something that its tool's rules know, or has run for [`UP_LIMIT`]. [`Kind::Gone`] with
-/// its last words when it ended before.
-pub(super) async fn until_up(target: &Target, link: &Link) -> Result<()> {
-    let deadline = Instant::now() + UP_LIMIT;
-    loop {
-        // Its observer looks over the same connection, and one of two that look at once may not be able to.
-        let look = match look(&link.client, &link.pane).await {
-            Ok(look) => look,
-            Err(error) if error.kind() == Kind::Gone => return Err(error),
-            Err(_) if Instant::now() >= deadline => return Ok(()),
-            Err(_) => {
-                tokio::time::sleep(LOOK_GAP).await;
-                continue;
-            }
-        };
-        let shown = look.screen.text.clone();
-        let reading = read(&target.tool, None, &Terminal::Seen(Box::new(look)));
-        match &reading.liveness {
-            Liveness::Dead(why) => {
-                // tmux moves the screen up by a row to say that the pane is dead.
-                let above = link.client.scrollback(&link.pane, LAST_SCROLLED).await.unwrap_or_default();
-                let words = last_words(&format!("{above}\n{shown}"));
-                let sentence = format!("its program ended before it was ready ({why}){words}");
-                return Err(Error::new(Kind::Gone, sentence));
-            }
-            Liveness::Alive if reading.posture(false).is_some_and(|found| found.shows != Shows::Starting) => {
-                return Ok(());
-            }
-            _ if Instant::now() >= deadline => return Ok(()),
-            _ => tokio::time::sleep(LOOK_GAP).await,
-        }
-    }
-}
-
-/// The last rows of a screen that are not blank, for a sentence; nothing when there are none.
-fn last_words(screen: &str) -> String {
-    let of_program = |row: &&str| !row.is_empty() && !row.starts_with(DEAD_ROW);
-    let rows: Vec<&str> = screen.lines().map(str::trim).filter(of_program).collect();
-    if rows.is_empty() {
-        return String::new();
-    }
-    let last = &rows[rows.len().saturating_sub(LAST_ROWS)..];
-    let short = last.iter().map(|row| row.chars().filter(|c| !c.is_control()).take(LAST_ROW_CHARS).collect::<String>());
-    format!("; the last it said is: {}", short.collect::<Vec<_>>().join(" / "))
 }
 
 fn is_program(path: &Path) -> bool {

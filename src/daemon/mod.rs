@@ -22,6 +22,7 @@ mod run;
 mod sources;
 mod stop;
 mod survey;
+mod up;
 mod walk;
 
 pub use config::{Scope, Settings, environment, tool_overrides};

@@ -6,11 +6,12 @@ use super::clock::now;
 use super::crash;
 use super::effects::{Hands, Target, blocking};
 use super::event::{Event, Fresh, Link};
-use super::launch::{Reporting, SIZE, find_program, until_up};
+use super::launch::{Reporting, SIZE, find_program};
 use super::observe::tmux_events;
 use super::recover::{RELAUNCH_FAILED, Scene, Session};
 use super::role::ROLE_PROMPT;
 use super::stop::{MANIFEST_UNREADABLE, cannot_return, end_all, end_gateway, end_programs, programs};
+use super::up::until_up;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Actor, ChatSession, EventKind, PaneId, Record};
 use crate::store::plan::{self, Plan};
@@ -128,7 +129,7 @@ impl Hands {
         crash::here("relaunch.returned");
         let link = done?;
         self.relaunched(target, &life.session, chat, actor).await;
-        until_up(target, &link).await
+        came_up(target, &link).await
     }
 
     async fn in_its_pane(
@@ -195,7 +196,7 @@ impl Hands {
                 let (agent, generation) = (next.record.id.clone(), life.generation);
                 self.tell(Event::Created { agent, generation, fresh }).await;
                 self.relaunched(&next, &life.session, chat, actor).await;
-                until_up(&next, &link).await
+                came_up(&next, &link).await
             }
             Err(error) => {
                 // It is where it was before: it can be relaunched when what is in the way is gone.
@@ -239,6 +240,11 @@ impl Hands {
         let kind = EventKind::Relaunched { session: session.to_owned(), chat: chat.to_string() };
         self.note(target, actor, kind).await;
     }
+}
+
+/// Waits until the program is up; the reason when it has ended instead.
+async fn came_up(target: &Target, link: &Link) -> Result<()> {
+    until_up(target, link).await?.map_or(Ok(()), Err)
 }
 
 /// Makes the files that the program reads or writes, and what is typed first.

@@ -295,12 +295,12 @@ mod tests {
             },
             |found| {
                 if let Found::Agent { is_busy, .. } = found {
-                    *is_busy = true
+                    *is_busy = true;
                 }
             },
             |found| {
                 if let Found::Agent { is_here, .. } = found {
-                    *is_here = false
+                    *is_here = false;
                 }
             },
         ];

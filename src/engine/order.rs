@@ -32,11 +32,13 @@ pub struct LaunchOrder {
     pub env: Vec<(String, String)>,
     /// Which conversation it goes on with.
     pub chat: ChatSession,
+    /// Whether it is done only when its program is up.
+    pub waits: bool,
 }
 
 /// The order of a launch, or why it is refused.
 pub(super) fn order(world: &World, launch: Launch, now: Timestamp) -> Result<LaunchOrder> {
-    let Launch { name, profile, options, chat, argv } = launch;
+    let Launch { name, profile, options, chat, argv, waits } = launch;
     is_free(world, &name, now)?;
     let asked = match &profile {
         Some(profile) => over(options, world.presets.profile(profile)?),
@@ -74,6 +76,7 @@ pub(super) fn order(world: &World, launch: Launch, now: Timestamp) -> Result<Lau
         model: asked.model,
         env: asked.env,
         chat,
+        waits,
     })
 }
 

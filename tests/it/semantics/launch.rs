@@ -185,7 +185,8 @@ fn a_role() {
     // By the command line, with a mount and, below, without one.
     let cli = ["launch", "c", "--tool", "typist", "--role", critic.to_str().unwrap()];
     assert_eq!(world.troop(&cli).code, Some(0));
-    assert_eq!(prompts().len(), 3);
+    // It writes its log after its screen.
+    wait_for("the third role", LIMIT, || prompts().len() == 3);
     for (bytes, part) in [(&b"\xff"[..], "UTF-8"), (b"\x1b[2J", "control characters"), (b" \n", "is empty")] {
         fs::write(&odd, bytes).unwrap();
         let said = world.troop(&["launch", "d", "--tool", "teller", "--role", odd.to_str().unwrap()]);
@@ -209,6 +210,7 @@ fn a_role_is_sent_without_a_mount_and_a_long_one_arrives_whole() {
         assert_eq!((launched.code, launched.err.as_str()), (Some(0), ""), "{name}");
     };
     launch("a", "typist", &critic);
+    wait_for("its log", LIMIT, || !logged(&sandbox, "prompt").is_empty());
     assert_eq!(logged(&sandbox, "prompt")[0]["text"], told("critic"));
     let long = sandbox.path().join("long.md");
     let text = "line \"x\" $y 'é' \\ ;\t#{pane_id}\n".repeat(3000);
@@ -257,9 +259,10 @@ fn variables_of_one_launch() {
     assert_eq!(manifest["launch_plan"]["env_var_names"], serde_json::json!(["FROM_PROFILE", "KEY", "EMPTY"]));
 }
 
-/// `troop launch` and `mkdir` return when the program is up: it shows something that its tool's rules know, or has
-/// run for a second. When it ended before, or could not be started, the reason has the last rows it wrote, no
-/// session is left, and the name is free. `troop prompt` to an agent that is starting waits until it is not.
+/// `troop launch` returns when the program is up: it shows something that its tool's rules know, or has run for a
+/// second, for ten when it is its tool's own. When it ended before, or could not be started, the reason has the last
+/// rows it wrote, no session is left, and the name is free; of a launch through the mount, which does not wait,
+/// `control` tells the reason. `troop prompt` to an agent that is starting waits until it is not.
 #[test]
 fn a_launch_that_fails_leaves_nothing() {
     let world = World::with("other");
@@ -275,11 +278,13 @@ fn a_launch_that_fails_leaves_nothing() {
     world.wait_gone("agents/a");
     assert_eq!(world.tmux(&["list-sessions", "-F", "#{session_name}"]).trim(), world.session("other"));
     // The name is free.
-    let (troop, log) = (troop_bin(), world.log_path("a"));
-    let late = [troop.to_str().unwrap(), "stand-in", "--start-delay", "1500", "--log", log.to_str().unwrap()];
-    assert_eq!(world.troop(&[&["launch", "a", "--"][..], &late].concat()).code, Some(0));
+    world.launch_with("a", "--start-delay 1500");
     let prompted = world.troop(&["prompt", "a", "hi"]);
     assert_eq!((prompted.code, world.prompts("a")), (Some(0), vec!["hi".to_owned()]), "{prompted:?}");
+    // A program that its tool knows may take its time to fail.
+    let slow = ["stand-in", "--start-delay", "1500", "--log", "/nonexistent/log"];
+    let failed = world.troop(&[&["launch", "b", "--", troop_bin().to_str().unwrap()], &slow[..]].concat());
+    assert!(failed.code == Some(5) && failed.err.contains("/nonexistent/log"), "{failed:?}");
 }
 
 /// Whoever launches may be killed at any point: the record is written before the session, so what runs has a
