@@ -1,12 +1,13 @@
 //! What a mount costs: listings, memory, delays, and doing nothing.
 //!
-//! `cargo bench --bench mount -- [tree|memory|delay|idle|busy|waits|recover]...` prints a Markdown table for each,
+//! `cargo bench --bench mount -- [tree|memory|delay|launch|idle|busy|waits|recover]...` prints a Markdown table for each,
 //! or for all of them. Every group works in a sandbox of its own, with its own tmux server.
 
 mod busy;
 mod cost;
 mod delay;
 mod idle;
+mod launch;
 mod memory;
 mod recover;
 #[path = "../support/mod.rs"]
@@ -24,10 +25,11 @@ struct Group {
     run: fn(measuring: bool) -> Fallible<String>,
 }
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     Group { name: "tree", run: tree::run },
     Group { name: "memory", run: memory::run },
     Group { name: "delay", run: delay::run },
+    Group { name: "launch", run: launch::run },
     Group { name: "idle", run: idle::run },
     Group { name: "busy", run: busy::run },
     Group { name: "waits", run: waits::run },

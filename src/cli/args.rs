@@ -23,6 +23,11 @@ pub(super) struct Args {
 }
 
 const EXIT_CODES: &str = "\
+Files:
+  ~/.config/troop/config.toml  what launches come with: [defaults] and [profiles.NAME] with tool, cwd, role,
+                               model and env; [defaults] also allow_approvals
+  ~/.config/troop/tools/*.toml tool definitions, in place of those that are built in
+
 Exit codes:
   0  done
   1  something failed: reading, writing, a time limit, a signal, a file that cannot be understood

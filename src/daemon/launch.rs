@@ -299,10 +299,10 @@ pub(super) fn find_program(program: &str, cwd: &Path, path: &str) -> Option<Stri
 pub(super) async fn until_up(target: &Target, link: &Link) -> Result<()> {
     let deadline = Instant::now() + UP_LIMIT;
     loop {
-        // Its observer looks over the same connection, and one of two that look at once may not be able to.
         let look = match look(&link.client, &link.pane).await {
             Ok(look) => look,
             Err(error) if error.kind() == Kind::Gone => return Err(error),
+            // Nothing is wrong with a program because its screen cannot be read.
             Err(_) if Instant::now() >= deadline => return Ok(()),
             Err(_) => {
                 tokio::time::sleep(LOOK_GAP).await;

@@ -290,17 +290,17 @@ mod tests {
         let changes: [fn(&mut Found); 3] = [
             |found| {
                 if let Found::Agent { read_only, .. } = found {
-                    *read_only = true
+                    *read_only = true;
                 }
             },
             |found| {
                 if let Found::Agent { is_busy, .. } = found {
-                    *is_busy = true
+                    *is_busy = true;
                 }
             },
             |found| {
                 if let Found::Agent { is_here, .. } = found {
-                    *is_here = false
+                    *is_here = false;
                 }
             },
         ];

@@ -101,7 +101,7 @@ mod tests {
             (vec![placed(0, 0, "@1", "%1"), gateway.clone()], Healthy),
             // Split by a person, so that it is not the first any more.
             (vec![placed(0, 0, "@1", "%5"), placed(0, 1, "@1", "%1")], Healthy),
-            (vec![gateway.clone()], DegradedMissingPrimary),
+            (vec![gateway], DegradedMissingPrimary),
             (vec![placed(0, 1, "@1", "%9")], DegradedMissingPrimary),
             (vec![], DegradedMissingPrimary),
             (vec![placed(0, 0, "@7", "%7")], DegradedStalePrimaryHandles),

@@ -121,18 +121,27 @@ impl Client {
     /// Looks at a pane, and hears of it from then on. [`Kind::Gone`] when it does not exist any more.
     pub async fn frame(&self, pane: &PaneId) -> Result<Frame> {
         // What is written from here on is heard of; what was written before is on the screen.
-        let line = format!("refresh-client -A '{pane}:continue' ; {}", commands(pane, self.capture()));
-        self.look(pane, 1, || self.resume(pane, line.clone())).await
+        let capture = self.capture();
+        let line = format!("refresh-client -A '{pane}:continue' ; {}", commands(pane, capture));
+        self.look(pane, capture, 1, || self.resume(pane, line.clone())).await
     }
 
     /// Looks at a pane that is not heard of, because it has written something since the last [`Client::frame`], and
     /// leaves it so. One exchange with the server; otherwise as [`Client::frame`].
     pub async fn glance(&self, pane: &PaneId) -> Result<Frame> {
-        self.look(pane, 0, || self.ask(vec![commands(pane, self.capture())])).await
+        let capture = self.capture();
+        self.look(pane, capture, 0, || self.ask(vec![commands(pane, capture)])).await
     }
 
     /// Looks with what `ask` asks; the first `before` replies are not of the look.
-    async fn look<Asked>(&self, pane: &PaneId, before: usize, ask: impl Fn() -> Asked) -> Result<Frame>
+    /// They come as `capture` says, which another task may have changed since.
+    async fn look<Asked>(
+        &self,
+        pane: &PaneId,
+        capture: Capture,
+        before: usize,
+        ask: impl Fn() -> Asked,
+    ) -> Result<Frame>
     where
         Asked: Future<Output = Result<Vec<Reply>>>,
     {
@@ -143,7 +152,7 @@ impl Client {
                 Some((others, shown)) if others.iter().all(|reply| !reply.failed) => shown,
                 _ => &replies,
             };
-            match parse_frame(pane, self.capture(), shown)? {
+            match parse_frame(pane, capture, shown)? {
                 // tmux before 3.5 can miss the signal of a child's end, and then never says how it ended.
                 // The end of another child makes it look at all of them.
                 Some(frame) if unknown_end(&frame.pane) && !reaped => {
@@ -165,11 +174,12 @@ impl Client {
             return Ok(String::new());
         }
         let size = quote("#{history_size}");
-        let capture = self.capture().commands(pane, &format!(" -S -{lines} -E -1"));
-        let line = format!("display-message -p -t {pane} {size} ; {capture}");
+        let capture = self.capture();
+        let rows = capture.commands(pane, &format!(" -S -{lines} -E -1"));
+        let line = format!("display-message -p -t {pane} {size} ; {rows}");
         for _ in 0..LOOKS {
             let replies = self.ask(vec![line.clone()]).await?;
-            let Some((size, rows)) = self.capture().read(pane, &replies)? else { continue };
+            let Some((size, rows)) = capture.read(pane, &replies)? else { continue };
             let Ok(size) = size.text().parse::<u32>() else { continue };
             if size == 0 {
                 // Without history tmux gives the first visible row.

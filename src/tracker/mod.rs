@@ -405,7 +405,12 @@ impl Tracker {
     fn ready_at(&self, held: &Held) -> Timestamp {
         let alone = self.tool.untuned
             || (self.tool.titles_ready && !self.reading.title_agrees() && !self.report_agrees(self.ticked_at));
-        let settle = if alone { self.tool.ready_settle.max(LONE_SETTLE) } else { self.tool.ready_settle };
+        let settle = match alone {
+            true => self.tool.ready_settle.max(LONE_SETTLE),
+            // There is no turn yet that it could be a part of.
+            false if self.coming_up => SignedDuration::ZERO,
+            false => self.tool.ready_settle,
+        };
         // A composer from before the turn does not end it; its answer does.
         let settled = match self.proven_at.filter(|_| self.owes_answer()) {
             Some(proven) => held.since.max(proven) + settle + ANSWER_LIMIT,

@@ -146,14 +146,12 @@ fn check(steps: &[(i64, Step, Status)]) -> Tracker {
 }
 
 #[test]
-fn a_launch_becomes_ready_once_ready_has_held() {
+fn a_launch_is_ready_at_its_first_composer_when_its_screen_need_not_be_still() {
     check(&[
         (0, Step::Look(Terminal::NoSession), Status::Starting),
         (100, Step::Look(with_programs("", Programs::default())), Status::Starting),
         (200, look("hello"), Status::Starting),
-        (300, look(">"), Status::Starting),
-        (549, Wait, Status::Starting),
-        (550, Wait, Status::Ready),
+        (300, look(">"), Status::Ready),
     ]);
 }
 

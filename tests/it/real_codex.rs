@@ -71,3 +71,45 @@ fn codex_takes_prompts_interrupts_and_answers() {
     codex.is_interrupted(&world, &model);
     codex.is_answered(&world, &model);
 }
+
+#[test]
+fn codex_is_told_its_role_with_every_request() {
+    let needs = ["bin/node", "codex/node_modules/.bin/codex"];
+    let Some(real) = programs("real_codex", &needs) else { return };
+    let mut world = World::new(&[&real.join("bin")]);
+    let model = Model::start(&world);
+    prepare(&mut world, &model);
+    world.mount();
+    let role = world.path("critic.md");
+    fs::write(&role, "You are the critic.\nSay \"no\" and $HOME\n").unwrap();
+    let (work, role) = (world.path("work"), role.to_str().unwrap().to_owned());
+    let argv = needs.map(|need| real.join(need).to_str().unwrap().to_owned());
+    let launch = |name: &str, options: &[&str]| {
+        let mut launch = vec!["launch", name, "--tool", "codex", "--cwd", work.to_str().unwrap(), "--role", &role];
+        launch.extend(["--model", "mock-two"].iter().chain(options).chain(&["--"]));
+        launch.extend(argv.iter().map(String::as_str));
+        world.troop(&launch);
+    };
+    launch("c1", &[]);
+    world.wait_for("agents/c1/status", "ready");
+    world.echo("mock.say.hello", "agents/c1/prompt");
+    let request = model.request(0, 0, "mock.say.hello");
+    let body = model.body(&request);
+    let said = r#"You are the critic.\nSay \"no\" and $HOME"#;
+    assert!(body.contains(said) && body.contains("mock-two"), "{body}");
+    // It is no prompt of the conversation.
+    assert!(!request.prompt.contains("critic"), "{request:?}");
+    world.wait_for("agents/c1/status", "ready");
+    world.troop(&["stop", "c1"]);
+    // The same conversation goes on, with the role and the model said anew.
+    launch("c2", &["--resume", "last"]);
+    world.wait_for("agents/c2/status", "ready");
+    world.echo("mock.say.again", "agents/c2/prompt");
+    let body = model.body(&model.request(request.id, 0, "mock.say.again"));
+    assert!(
+        body.contains("mock.say.hello") && body.contains("You are the critic") && body.contains("mock-two"),
+        "{body}"
+    );
+    world.wait_for("agents/c2/status", "ready");
+    world.troop(&["stop", "c2"]);
+}

@@ -82,3 +82,29 @@ fn the_gemini_cli_takes_prompts_interrupts_and_answers() {
     gemini.is_interrupted(&world, &model);
     gemini.is_answered(&world, &model);
 }
+
+#[test]
+fn the_gemini_cli_is_told_its_role_as_the_first_prompt() {
+    let needs = ["bin/node", "gemini/node_modules/.bin/gemini"];
+    let Some(real) = programs("real_gemini", &needs) else { return };
+    let mut world = World::new(&[&real.join("bin")]);
+    let model = Model::start(&world);
+    prepare(&mut world, &model);
+    let role = world.path("critic.md");
+    fs::write(&role, "You are the critic. mock.say.understood\n").unwrap();
+    let (work, role) = (world.path("work"), role.to_str().unwrap().to_owned());
+    let mut launch = vec!["launch", "g1", "--tool", "gemini", "--cwd", work.to_str().unwrap(), "--role", &role, "--"];
+    let argv = needs.map(|need| real.join(need).to_str().unwrap().to_owned());
+    launch.extend(argv.iter().map(String::as_str));
+    // Without a mount: the command line sends it itself.
+    world.troop(&launch);
+    world.mount();
+    world.wait_for("agents/g1/status", "ready");
+    world.echo("mock.say.second", "agents/g1/prompt");
+    let second = model.request(0, 0, "mock.say.second");
+    let prompts = model.requests_after(0);
+    assert!(prompts[0].prompt.contains("You are the critic.") && prompts[0].id < second.id, "{prompts:?}");
+    assert_eq!(prompts.iter().filter(|request| request.prompt.contains("the critic")).count(), 1, "{prompts:?}");
+    world.wait_for("agents/g1/status", "ready");
+    world.troop(&["stop", "g1"]);
+}

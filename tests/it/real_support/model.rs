@@ -47,9 +47,20 @@ impl Model {
         self.events().iter().filter(|event| is(event)).map(|event| self.request_of(event)).collect()
     }
 
+    /// Everything that one request said, as JSON.
+    pub(crate) fn body(&self, request: &Request) -> String {
+        let is = |e: &&Value| e["ev"] == "request" && e["id"] == request.id;
+        let api = self.events().iter().find(is).unwrap()["api"].as_str().unwrap().to_owned();
+        fs::read_to_string(self.dump_of(request.id, &api)).unwrap()
+    }
+
+    fn dump_of(&self, id: u64, api: &str) -> PathBuf {
+        self.dump.join(format!("{id:04}-{api}.json"))
+    }
+
     fn request_of(&self, event: &Value) -> Request {
         let id = event["id"].as_u64().unwrap();
-        let file = self.dump.join(format!("{id:04}-{}.json", event["api"].as_str().unwrap()));
+        let file = self.dump_of(id, event["api"].as_str().unwrap());
         let body: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
         Request { id, step: event["step"].as_u64().unwrap(), prompt: body["prompt"].as_str().unwrap().to_owned() }
     }

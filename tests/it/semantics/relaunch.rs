@@ -91,7 +91,7 @@ fn relaunching_a_live_agent() {
         world.write("agents/teller/prompt", "sim:say=two");
         world.next_prompt("teller", prompts);
         assert_eq!(world.names("agents/teller/turns").len(), turns + 2);
-        let lost = world.read(&format!("agents/teller/turns/{}/turn.json", turns));
+        let lost = world.read(&format!("agents/teller/turns/{turns}/turn.json"));
         assert!(lost.contains("\"lost\""), "{lost}");
     }
     let after = record_of(world.sandbox(), "teller");
