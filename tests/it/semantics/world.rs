@@ -123,7 +123,7 @@ impl World {
                 let state = serde_json::from_str::<Value>(&read("state.json")).unwrap_or_default();
                 let refused = fs::read_to_string(self.at("control")).unwrap_or_default();
                 let refused = refused.lines().find(|line| line.starts_with("# last refused")).map(str::to_owned);
-                Err(Box::new((other, state["sources"].clone(), read("screen"), refused)))
+                Err(format!("{other:?}, {}, {}, {refused:?}", state["sources"], read("screen")))
             }
         };
         wait_until(&format!("{name} to be {status}"), LIMIT, is);
