@@ -194,11 +194,12 @@ impl Hands {
         let link = Link::new(Arc::new(client), created.pane.clone());
         target.link = Some(link.clone());
         let (agent, generation) = (target.record.id.clone(), target.record.generation.clone());
+        // Before anybody looks: a program may be ready at the first look.
+        self.tell(Event::Note(Box::new((agent.clone(), actor, launched)))).await;
         let fresh = Fresh { link: link.clone(), events };
-        self.tell(Event::Created { agent: agent.clone(), generation, fresh }).await;
+        self.tell(Event::Created { agent, generation, fresh }).await;
         blocking(move || store::launch::update_panes(&root, &created.window, &created.pane)).await?;
         crash::here("launch.panes");
-        self.tell(Event::Note(Box::new((agent, actor, launched)))).await;
         Ok(link)
     }
 

@@ -58,7 +58,8 @@ pub(super) async fn until_up(target: &Target, link: &Link) -> Result<Option<Erro
     }
 }
 
-/// Why a launch failed whose program has ended, with what it wrote last.
+/// Why a launch failed whose program has ended, with what it wrote last, as far as tmux has read that: it does not empty the terminal
+/// of a process that has ended.
 async fn ended(link: &Link, why: &str, shown: &str) -> Result<Error> {
     // tmux moves the screen up by a row to say that the pane is dead.
     let above = link.client.scrollback(&link.pane, LAST_SCROLLED).await.unwrap_or_default();
