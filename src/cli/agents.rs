@@ -1,11 +1,11 @@
 //! The commands that act on agents.
 
-use super::args::{Common, Launch};
+use super::args::{Adopt, Common, Launch};
 use super::context::{Context, actor};
 use crate::command::{self, Command, Draft, MAX_PROMPT_BYTES, Verb};
 use crate::daemon::Scope;
 use crate::error::{Error, Kind, Result};
-use crate::model::{AgentName, TurnOutcome};
+use crate::model::{AgentName, PaneName, TurnOutcome};
 use crate::port::Until;
 use std::io::Read;
 use std::time::Duration;
@@ -29,6 +29,17 @@ pub(super) fn launch(common: &Common, options: Launch) -> Result<()> {
     let daemon = context.start(Scope::Records)?;
     let launch = command::Launch { name, tool: Some(options.tool), cwd: Some(cwd), argv: options.argv };
     daemon.port().call(Command::launch(launch), actor(), Until::Done, LIMIT)
+}
+
+/// `troop adopt`
+pub(super) fn adopt(common: &Common, options: Adopt) -> Result<()> {
+    let pane = PaneName::parse(&options.pane)?;
+    let name = options.name.as_deref().map(AgentName::new).transpose()?;
+    let context = Context::new(common)?;
+    let server = common.tmux_socket.clone();
+    let daemon = context.start(Scope::Records)?;
+    let adopt = command::Adopt { pane, name, tool: options.tool, server };
+    daemon.port().call(Command::adopt(adopt), actor(), Until::Done, LIMIT)
 }
 
 /// `troop prompt`

@@ -56,6 +56,17 @@ pub(super) enum Command {
     },
     /// Launch an agent
     Launch(Launch),
+    /// Look for agents in tmux panes, registered or not; touches nothing
+    Discover {
+        /// tmux servers: names as with tmux -L, or paths of sockets [default: your own and that of --tmux-socket]
+        #[arg(value_name = "SERVER")]
+        servers: Vec<String>,
+        /// As JSON, one array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Register an agent that runs already; its session stays its owner's
+    Adopt(Adopt),
     /// List the agents
     List {
         /// Stopped, retired and external ones too
@@ -179,6 +190,9 @@ pub(super) struct Mount {
     /// Return as soon as the mount answers, and serve it in the background
     #[arg(long)]
     pub(super) detach: bool,
+    /// Show agents too that run in tmux and that nobody has registered
+    #[arg(long)]
+    pub(super) discover: bool,
     /// The tool of a launch that names none
     #[arg(long, value_name = "TOOL", default_value = crate::tool::STAND_IN)]
     pub(super) default_tool: String,
@@ -200,6 +214,19 @@ pub(super) struct Launch {
     /// The command in place of the tool's own
     #[arg(last = true, value_name = "ARGV")]
     pub(super) argv: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Adopt {
+    /// Where it runs: %7, SESSION, SESSION:WINDOW or SESSION:WINDOW.PANE (see troop discover); looked for on your own
+    /// tmux server, or on that of --tmux-socket
+    pub(super) pane: String,
+    /// Its name [default: the tool's and the pane's number]
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Which tool it is [default: recognised]
+    #[arg(long, value_name = "TOOL")]
+    pub(super) tool: Option<String>,
 }
 
 /// What a recording is.

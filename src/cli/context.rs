@@ -47,6 +47,7 @@ impl Context {
             scope: Scope::All,
             keeps_history: false,
             allows_approvals: common.allow_approvals,
+            discovers: false,
             mountpoint: None,
         };
         Ok(Self { settings, registry: Registry::new(roots), tool_errors })

@@ -4,6 +4,7 @@
 mod agents;
 mod args;
 mod context;
+mod discover;
 mod doctor;
 mod exit;
 mod explain;
@@ -35,6 +36,8 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
         Command::Mount(options) => mount::mount(common, &options),
         Command::Umount { path } => mount::umount(path.as_deref()),
         Command::Launch(options) => agents::launch(common, options),
+        Command::Discover { servers, json } => discover::run(common, &servers, json),
+        Command::Adopt(options) => agents::adopt(common, options),
         Command::List { all, json } => list::run(common, all, json),
         Command::Prompt { name, text } => agents::prompt(common, &name, &text),
         Command::Wait { name, until, timeout } => wait::run(common, &name, until, timeout),

@@ -41,6 +41,7 @@ pub(super) fn mount(common: &Common, options: &Mount) -> Result<()> {
     let settings = Settings {
         scope: Scope::All,
         keeps_history: true,
+        discovers: options.discover,
         default_tool: options.default_tool.clone(),
         default_cwd: home(),
         mountpoint: Some(mountpoint.path().to_owned()),

@@ -10,7 +10,7 @@ pub use verb::{AGENT_VERBS, TROOP_VERBS, TroopVerb, Verb, VerbDoc, agent_verbs, 
 
 use crate::error::{Error, Kind, Result};
 pub use crate::model::name::check_queue_name;
-use crate::model::{AgentId, AgentName};
+use crate::model::{AgentId, AgentName, PaneName};
 use std::path::PathBuf;
 
 /// The most key names in one write of `keys`.
@@ -100,6 +100,11 @@ impl Command {
         Self::Troop { verbs: vec![TroopVerb::Launch(launch)] }
     }
 
+    /// Register one agent that runs already.
+    pub fn adopt(adopt: Adopt) -> Self {
+        Self::Troop { verbs: vec![TroopVerb::Adopt(adopt)] }
+    }
+
     /// The agent it concerns.
     pub fn agent(&self) -> Option<&AgentId> {
         match self {
@@ -138,6 +143,19 @@ pub struct Launch {
     pub cwd: Option<PathBuf>,
     /// The command line in place of the tool's; empty means the tool's.
     pub argv: Vec<String>,
+}
+
+/// Which running agent is to be registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopt {
+    /// Where it runs; a session or window in which one agent runs will do.
+    pub pane: PaneName,
+    /// Its name; none means the tool's and the pane's number.
+    pub name: Option<AgentName>,
+    /// Which tool it is; none means that it has to be recognised.
+    pub tool: Option<String>,
+    /// Its tmux server, as with `tmux -L` or a path; none means the user's own and that of new agents.
+    pub server: Option<String>,
 }
 
 /// Key names, one a line.

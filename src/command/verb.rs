@@ -1,8 +1,8 @@
 //! The grammar of the `control` files: one verb a line, several lines a write.
 
-use super::{Launch, control_text};
+use super::{Adopt, Launch, control_text};
 use crate::error::{Error, Kind, Result};
-use crate::model::AgentName;
+use crate::model::{AgentName, PaneName};
 use std::path::PathBuf;
 
 /// The most verbs in one write.
@@ -34,6 +34,10 @@ pub const TROOP_VERBS: &[VerbDoc] = &[
     VerbDoc {
         syntax: "launch NAME [--tool T] [--cwd DIR] [-- ARG...]",
         doc: "start an agent; arguments are split at blanks",
+    },
+    VerbDoc {
+        syntax: "adopt PANE [--name N] [--tool T] [--tmux-socket S]",
+        doc: "register the agent in a pane: %7, SESSION or SESSION:WINDOW.PANE",
     },
     VerbDoc { syntax: "rescan", doc: "read every record again" },
 ];
@@ -68,6 +72,8 @@ pub enum Verb {
 pub enum TroopVerb {
     /// Start an agent.
     Launch(Launch),
+    /// Register an agent that runs already.
+    Adopt(Adopt),
     /// Read every record again.
     Rescan,
 }
@@ -90,9 +96,24 @@ pub fn agent_verbs(bytes: &[u8]) -> Result<Vec<Verb>> {
 pub fn troop_verbs(bytes: &[u8]) -> Result<Vec<TroopVerb>> {
     lines(bytes, TROOP_VERBS, |words| match words {
         ["launch", name, options @ ..] => launch(name, options).map(|launch| launch.map(TroopVerb::Launch)),
+        ["adopt", pane, options @ ..] => adopt(pane, options).map(|adopt| adopt.map(TroopVerb::Adopt)),
         ["rescan"] => Ok(Some(TroopVerb::Rescan)),
         _ => Ok(None),
     })
+}
+
+fn adopt(pane: &str, mut options: &[&str]) -> Result<Option<Adopt>> {
+    let mut adopt = Adopt { pane: PaneName::parse(pane)?, name: None, tool: None, server: None };
+    while let [option, value, rest @ ..] = options {
+        match *option {
+            "--name" => adopt.name = Some(AgentName::new(value)?),
+            "--tool" => adopt.tool = Some((*value).to_owned()),
+            "--tmux-socket" => adopt.server = Some((*value).to_owned()),
+            _ => return Ok(None),
+        }
+        options = rest;
+    }
+    Ok(options.is_empty().then_some(adopt))
 }
 
 fn launch(name: &str, mut options: &[&str]) -> Result<Option<Launch>> {
@@ -202,6 +223,19 @@ mod tests {
         assert_eq!(launch.argv, ["codex", "-m", "x"]);
         assert_eq!(verbs[1], TroopVerb::Rescan);
         for bad in [&b"launch\n"[..], b"launch a b\n", b"launch a --cwd x\n", b"launch a --\n", b"launch ../x\n"] {
+            assert_eq!(troop_verbs(bad).unwrap_err().kind(), Kind::Invalid);
+        }
+    }
+
+    #[test]
+    fn adopt_takes_a_pane() {
+        let verbs = troop_verbs(b"adopt %7\nadopt work:1.2 --tool codex --name bob --tmux-socket side\n").unwrap();
+        let [TroopVerb::Adopt(first), TroopVerb::Adopt(second)] = &verbs[..] else { panic!("{verbs:?}") };
+        assert_eq!((first.pane.to_string().as_str(), &first.name, &first.tool), ("pane %7", &None, &None));
+        assert_eq!((second.pane.to_string().as_str(), second.server.as_deref()), ("pane work:1.2", Some("side")));
+        assert_eq!(second.name.as_ref().map(AgentName::as_str), Some("bob"));
+        for bad in [&b"adopt\n"[..], b"adopt %x\n", b"adopt %1 --name\n", b"adopt %1 bob\n", b"adopt %1 --name ../x\n"]
+        {
             assert_eq!(troop_verbs(bad).unwrap_err().kind(), Kind::Invalid);
         }
     }

@@ -3,7 +3,7 @@
 use crate::engine::{Fact, Note};
 use crate::error::Result;
 use crate::model::snapshot::Oddities;
-use crate::model::{AgentId, Manifest, PaneId, Terminal, Transcript};
+use crate::model::{AgentId, FoundAgent, Manifest, PaneId, Terminal, Transcript};
 use crate::port::Answer;
 use crate::store::Entry;
 use crate::tmux::{self, Client};
@@ -75,6 +75,8 @@ pub(super) enum Event {
     Transcribed { agent: AgentId, serial: Serial, transcript: Option<Arc<Transcript>> },
     /// What an agent's programs say elsewhere has been read for the first time.
     Followed { agent: AgentId, serial: Serial },
+    /// The agents that run on these servers, or why they could not be looked for.
+    Discovered(Vec<(PathBuf, Result<Vec<FoundAgent>>)>),
     /// Some session of that server came or went.
     Sessions(PathBuf),
     /// The sessions of that server; none when there is no server.

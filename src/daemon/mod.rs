@@ -2,10 +2,13 @@
 //! only reader of the clock. It runs on a thread of its own; everybody else
 //! holds a [`Port`].
 
+mod adopt;
 mod clock;
 mod config;
 mod crash;
 mod deliver;
+mod discover;
+mod discoveries;
 mod effects;
 mod event;
 mod journals;
@@ -22,6 +25,7 @@ mod survey;
 mod walk;
 
 pub use config::{Scope, Settings, environment, tool_overrides};
+pub use discover::discover;
 
 use crate::error::{Error, Kind, Result};
 use crate::port::{self, Port};

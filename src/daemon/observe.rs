@@ -4,7 +4,7 @@
 use super::event::{Event, Events, Fresh, Link, Serial};
 use super::pace::{Crowd, Pace};
 use super::walk::Walk;
-use crate::error::Kind;
+use crate::error::{Error, Kind};
 use crate::model::{AgentId, Look, PaneId, Programs, Terminal};
 use crate::process;
 use crate::tmux::{Client, Frame, Socket, What};
@@ -32,6 +32,8 @@ pub(super) struct Watched {
     pub(super) session: String,
     /// The pane the manifest names; used while the session has it.
     pub(super) pane: Option<PaneId>,
+    /// The session is somebody's own: no other pane of it will do.
+    pub(super) joined: bool,
     /// Everybody who looks.
     pub(super) crowd: Arc<Crowd>,
 }
@@ -52,6 +54,13 @@ pub(super) async fn observe(watched: Watched, mut fresh: Option<Fresh>, events: 
                 }
                 follow(&watched, fresh, &events).await;
             }
+            // The pane is gone and the session, which is somebody's own, goes on. The pane may be moved back into it.
+            Err(error) if error.kind() == Kind::NotFound => {
+                let _ = events.send(watched.looked(Terminal::NoSession)).await;
+                if let Ok((client, mut tmux)) = attach(&watched).await {
+                    watched.await_pane(&client, &mut tmux, &events).await;
+                }
+            }
             Err(error) if error.kind() == Kind::Gone => {
                 let _ = events.send(watched.looked(Terminal::NoSession)).await;
                 let _ = events.send(Event::Ended { agent: watched.agent.clone(), serial: watched.serial }).await;
@@ -71,14 +80,15 @@ pub(super) fn tmux_events() -> (mpsc::Sender<crate::tmux::Event>, mpsc::Receiver
 }
 
 async fn connect(watched: &Watched) -> crate::Result<Fresh> {
-    let (sender, events) = tmux_events();
-    let client = Arc::new(Client::attach(&watched.socket, &watched.session, sender).await?);
-    let panes = client.panes(&watched.session).await?;
-    let pane = match panes.iter().find(|place| Some(&place.pane) == watched.pane.as_ref()) {
-        Some(place) => place.pane.clone(),
-        None => client.find_agent_pane(&watched.session).await?.pane,
-    };
+    let (client, events) = attach(watched).await?;
+    let pane = watched.find_pane(&client).await?;
     Ok(Fresh { link: Link::new(client, pane), events })
+}
+
+async fn attach(watched: &Watched) -> crate::Result<(Arc<Client>, mpsc::Receiver<crate::tmux::Event>)> {
+    let (sender, events) = tmux_events();
+    let client = Client::attach(&watched.socket, &watched.session, sender).await?;
+    Ok((Arc::new(client), events))
 }
 
 /// How to look.
@@ -193,6 +203,35 @@ async fn follow(watched: &Watched, mut fresh: Fresh, events: &Events) {
 impl Watched {
     fn looked(&self, terminal: Terminal) -> Event {
         Event::Looked { agent: self.agent.clone(), serial: self.serial, terminal }
+    }
+
+    /// The pane that the manifest names while the session has it, else the first. [`Kind::NotFound`] when no other will
+    /// do.
+    async fn find_pane(&self, client: &Client) -> crate::Result<PaneId> {
+        let panes = client.panes(&self.session).await?;
+        match (&self.pane, self.joined) {
+            (Some(pane), _) if panes.iter().any(|place| place.pane == *pane) => Ok(pane.clone()),
+            (Some(pane), true) => {
+                Err(Error::new(Kind::NotFound, format!("session {} has no pane {pane} any more", self.session)))
+            }
+            _ => Ok(client.find_agent_pane(&self.session).await?.pane),
+        }
+    }
+
+    /// Returns when the session has the pane again, or is gone.
+    async fn await_pane(&self, client: &Client, tmux: &mut mpsc::Receiver<crate::tmux::Event>, events: &Events) {
+        while let Some(event) = tmux.recv().await {
+            match event.what {
+                What::Closed { .. } => return,
+                What::Sessions => drop(events.send(Event::Sessions(self.socket.path().to_owned())).await),
+                What::Windows => {
+                    if !self.find_pane(client).await.is_err_and(|error| error.kind() == Kind::NotFound) {
+                        return;
+                    }
+                }
+                What::Dirty(_) => {}
+            }
+        }
     }
 
     /// Tells the loop what concerns others, and gives what concerns the pane.

@@ -249,7 +249,8 @@ impl Observers {
     }
 
     fn start(&mut self, id: &AgentId, fresh: Option<Fresh>, world: &World) {
-        let pane = world.agents.get(id).and_then(|agent| agent.manifest.as_ref().ok()?.pane.clone());
+        let manifest = world.agents.get(id).and_then(|agent| agent.manifest.as_deref().ok());
+        let (pane, joined) = manifest.map_or((None, false), |manifest| (manifest.pane.clone(), manifest.joined));
         let Some(observer) = self.all.get_mut(id).filter(|observer| observer.task.is_none()) else { return };
         let watched = Watched {
             agent: id.clone(),
@@ -257,6 +258,7 @@ impl Observers {
             socket: observer.socket.clone(),
             session: observer.session.clone(),
             pane,
+            joined,
             crowd: self.crowd.clone(),
         };
         observer.task = Some(tokio::spawn(observe(watched, fresh, self.events.clone())).abort_handle());
@@ -267,7 +269,8 @@ impl Observers {
         self.surveys.ask(socket, client, &self.events);
     }
 
-    fn client_on(&self, socket: &Path) -> Option<Arc<Client>> {
+    /// A connection to that server, if there is one.
+    pub(super) fn client_on(&self, socket: &Path) -> Option<Arc<Client>> {
         // The connection first: of the agents whose session is missing there may be many.
         let connected = self.all.values().filter_map(|observer| Some((observer.client()?, observer.socket.path())));
         connected.filter(|(_, path)| *path == socket).map(|(client, _)| client.clone()).next()

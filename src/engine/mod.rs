@@ -4,12 +4,15 @@
 mod agent;
 mod chronicle;
 mod compose;
+mod found;
 mod on_screen;
 mod plan;
+mod recognise;
 mod turns;
 mod world;
 
 pub use plan::{Effect, LaunchOrder, plan};
+pub use recognise::{Claim, Recognised, claimed, may_be_agent, recognise};
 pub use turns::{Accepted, LATE_TURN, MAX_REPLY_BYTES, MAX_TURN_BYTES, MAX_TURNS, Progress};
 pub use world::{Agent, Fact, Note, World};
 

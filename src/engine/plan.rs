@@ -2,7 +2,7 @@
 //! terminal or a file is refused here.
 
 use super::world::{Agent, World};
-use crate::command::{Command, Launch, QueueChange, TroopVerb, Verb};
+use crate::command::{Adopt, Command, Launch, QueueChange, TroopVerb, Verb};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AgentId, AgentName, AgentView, Question};
 use crate::tool::Pick;
@@ -65,6 +65,8 @@ pub enum Effect {
     },
     /// Start an agent.
     Launch(LaunchOrder),
+    /// Register an agent that runs already.
+    Adopt(Adopt),
     /// Retire the record.
     Retire {
         /// Whose.
@@ -146,6 +148,7 @@ fn control(world: &World, id: &AgentId, verb: Verb) -> Result<Effect> {
             Ok(Effect::Resize { agent, cols, rows })
         }
         Verb::Stop { force } => {
+            view.may_drive()?;
             let known = find(world, id)?;
             if !known.record.lifecycle.state.is_live() {
                 return Err(Error::new(Kind::Gone, format!("{} is stopped already", view.dir_name)));
@@ -172,13 +175,13 @@ fn answer(world: &World, view: &AgentView, pick: Pick) -> Result<Effect> {
 fn no_name_twice(verbs: &[TroopVerb]) -> Result<()> {
     let mut names = std::collections::BTreeSet::new();
     for verb in verbs {
-        if let TroopVerb::Launch(launch) = verb
-            && !names.insert(launch.name.as_str())
-        {
-            return Err(Error::new(
-                Kind::Exists,
-                format!("{} is launched twice; give each agent its own name", launch.name),
-            ));
+        let name = match verb {
+            TroopVerb::Launch(launch) => Some(&launch.name),
+            TroopVerb::Adopt(adopt) => adopt.name.as_ref(),
+            TroopVerb::Rescan => None,
+        };
+        if let Some(name) = name.filter(|name| !names.insert(name.as_str())) {
+            return Err(Error::new(Kind::Exists, format!("{name} is named twice; give each agent its own name")));
         }
     }
     Ok(())
@@ -187,33 +190,45 @@ fn no_name_twice(verbs: &[TroopVerb]) -> Result<()> {
 fn troop(world: &World, verb: TroopVerb, now: Timestamp) -> Result<Effect> {
     match verb {
         TroopVerb::Launch(launch) => order(world, launch, now).map(Effect::Launch),
+        TroopVerb::Adopt(adopt) => {
+            adopt.name.as_ref().map_or(Ok(()), |name| is_free(world, name.as_str(), now))?;
+            adopt.tool.as_deref().map_or(Ok(()), |tool| known_tool(world, tool).map(drop))?;
+            Ok(Effect::Adopt(adopt))
+        }
         TroopVerb::Rescan => Ok(Effect::Rescan),
     }
 }
 
+/// Whether no agent has that name that is live or can come back.
+fn is_free(world: &World, name: &str, now: Timestamp) -> Result<()> {
+    let taken = world
+        .agents
+        .values()
+        .filter(|agent| agent.is_managed())
+        .find(|agent| agent.record.name == name && (agent.is_live(now) || agent.record.lifecycle.can_return()));
+    let Some(agent) = taken else { return Ok(()) };
+    let sentence = if agent.is_live(now) {
+        format!("there is an agent named {name} already; choose another name, or stop it first")
+    } else {
+        format!(
+            "{name} is the name of a stopped agent; retire that one first (troop retire {name}) or choose another name"
+        )
+    };
+    Err(Error::new(Kind::Exists, sentence))
+}
+
+fn known_tool<'a>(world: &'a World, name: &str) -> Result<&'a crate::tool::Tool> {
+    world.tools.get(name).map(AsRef::as_ref).ok_or_else(|| {
+        let known: Vec<&str> = world.tools.texts().map(|(name, _)| name).collect();
+        Error::new(Kind::NotFound, format!("there is no tool {name:?}; the tools are {}", known.join(", ")))
+    })
+}
+
 fn order(world: &World, launch: Launch, now: Timestamp) -> Result<LaunchOrder> {
     let name = launch.name;
-    let taken = world.agents.values().find(|agent| {
-        agent.record.name == name.as_str() && (agent.is_live(now) || agent.record.lifecycle.can_return())
-    });
-    if let Some(agent) = taken {
-        let sentence = if agent.is_live(now) {
-            format!("there is an agent named {name} already; choose another name, or stop it first")
-        } else {
-            format!(
-                "{name} is the name of a stopped agent; retire that one first (troop retire {name}) or choose another name"
-            )
-        };
-        return Err(Error::new(Kind::Exists, sentence));
-    }
+    is_free(world, name.as_str(), now)?;
     let tool_name = launch.tool.unwrap_or_else(|| world.default_tool.clone());
-    let Some(tool) = world.tools.get(&tool_name) else {
-        let known: Vec<&str> = world.tools.texts().map(|(name, _)| name).collect();
-        return Err(Error::new(
-            Kind::NotFound,
-            format!("there is no tool {tool_name:?}; the tools are {}", known.join(", ")),
-        ));
-    };
+    let tool = known_tool(world, &tool_name)?;
     let has_hooks = launch.argv.is_empty() && tool.hooks.is_some();
     let argv = if launch.argv.is_empty() { tool.launch_argv() } else { launch.argv };
     if argv.is_empty() {

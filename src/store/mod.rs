@@ -10,6 +10,7 @@ pub mod atomic;
 mod dir;
 pub mod doctor;
 pub mod finding;
+pub mod joined;
 pub mod journal;
 pub mod launch;
 pub mod lifecycle;
@@ -25,6 +26,7 @@ pub mod watch;
 pub mod wire;
 
 pub use finding::{Finding, Severity};
+pub use joined::JoinedManifest;
 pub use journal::Journal;
 pub use launch::LaunchManifest;
 pub use lock::AgentLock;
