@@ -158,6 +158,15 @@ pub(super) enum Command {
         /// The command
         command: Option<String>,
     },
+    /// Write an agent that runs in a session into a registry, for tests with Houmao
+    #[command(hide = true)]
+    InteropWrite(InteropWrite),
+    /// Print what a registry holds, one JSON object a record, for tests with Houmao
+    #[command(hide = true)]
+    InteropRead {
+        /// The registry
+        registry: PathBuf,
+    },
     /// Run the stand-in, a small interactive agent that needs no account
     StandIn(stand_in::Args),
 }
@@ -227,6 +236,34 @@ pub(super) struct Adopt {
     /// Which tool it is [default: recognised]
     #[arg(long, value_name = "TOOL")]
     pub(super) tool: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct InteropWrite {
+    /// The registry
+    pub(super) registry: PathBuf,
+    /// The runtime root, which gets a session root
+    pub(super) runtime: PathBuf,
+    /// The agent's name
+    pub(super) name: String,
+    /// Its tmux session
+    pub(super) session: String,
+    /// Which program it is
+    pub(super) tool: String,
+    /// Where it works
+    pub(super) cwd: PathBuf,
+    /// As what it is written
+    #[arg(long, value_enum, default_value_t = InteropMode::Joined)]
+    pub(super) mode: InteropMode,
+}
+
+/// As what an agent is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum InteropMode {
+    /// As `troop adopt` does.
+    Joined,
+    /// As `troop launch` does.
+    Launched,
 }
 
 /// What a recording is.

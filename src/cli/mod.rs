@@ -8,6 +8,7 @@ mod discover;
 mod doctor;
 mod exit;
 mod explain;
+mod interop;
 mod list;
 mod mount;
 mod replay;
@@ -49,6 +50,8 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
         Command::Explain { screen, tool, title, tools, .. } => {
             explain::screen(&screen.unwrap_or_default(), &tool.unwrap_or_default(), &title, tools.as_deref())
         }
+        Command::InteropWrite(options) => interop::write(common, options),
+        Command::InteropRead { registry } => interop::read(&registry),
         Command::Replay(options) => replay::run(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "troop", &mut std::io::stdout());

@@ -146,6 +146,11 @@ impl Hands {
         if meant.len() > 1 && meant.iter().any(|(_, _, _, registered)| registered.is_none()) {
             meant.retain(|(_, _, _, registered)| registered.is_none());
         }
+        if meant.len() > 1 && meant.iter().all(|(_, _, agent, registered)| agent.is_some() && registered.is_some()) {
+            let names: Vec<String> = meant.into_iter().filter_map(|(.., registered)| registered).collect();
+            let sentence = format!("the agents in {what} are registered already: {}", names.join(", "));
+            return Err(Error::new(Kind::Exists, sentence));
+        }
         let (server, at, agent, registered) = match (meant.pop(), meant.first()) {
             (Some(one), None) => one,
             (Some(last), Some(_)) => {

@@ -1,5 +1,6 @@
 //! The closed list of what can happen to the loop, commands and time apart.
 
+use super::gateway::Gateway;
 use crate::engine::{Fact, Note};
 use crate::error::Result;
 use crate::model::snapshot::Oddities;
@@ -54,7 +55,12 @@ pub(super) type Serial = u64;
 /// What can happen.
 pub(super) enum Event {
     /// A record was read.
-    Read { entry: Box<Entry>, manifest: std::result::Result<Box<Manifest>, String>, looked: Instant },
+    Read {
+        entry: Box<Entry>,
+        manifest: std::result::Result<Box<Manifest>, String>,
+        gateway: Option<Gateway>,
+        looked: Instant,
+    },
     /// There was no record of that id when it was looked for.
     Missing { agent: AgentId, looked: Instant },
     /// All records have been read; these are all there were when that began.

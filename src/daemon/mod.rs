@@ -11,6 +11,7 @@ mod discover;
 mod discoveries;
 mod effects;
 mod event;
+mod gateway;
 mod journals;
 mod launch;
 mod observe;

@@ -5,6 +5,7 @@ use super::config::Settings;
 use super::discoveries::Discoveries;
 use super::effects::{Hands, Job, Target};
 use super::event::{Event, MAX_EVENTS};
+use super::gateway::Gateways;
 use super::journals::Journals;
 use super::observers::Observers;
 use super::prompts::Prompts;
@@ -103,6 +104,7 @@ pub(super) struct Loop {
     pub(super) observers: Observers,
     sources: Sources,
     pub(super) discoveries: Discoveries,
+    gateways: Gateways,
     /// When each record was read last: what was looked for before that says nothing.
     read_at: HashMap<AgentId, Instant>,
     scanned: bool,
@@ -148,6 +150,7 @@ impl Loop {
             observers,
             sources,
             discoveries,
+            gateways: Gateways::default(),
             read_at: HashMap::new(),
             scanned: false,
             settled: false,
@@ -158,7 +161,7 @@ impl Loop {
 
     fn take(&mut self, event: Event, now: Timestamp) {
         match event {
-            Event::Read { entry, manifest, looked } => {
+            Event::Read { entry, manifest, gateway, looked } => {
                 let id = entry.record.id.clone();
                 if !self.is_older(&id, looked) {
                     return;
@@ -172,6 +175,9 @@ impl Loop {
                     self.sources.forget(&id);
                 }
                 self.learn(Fact::Journal(id.clone(), events), now);
+                if let Some(fact) = self.gateways.seen(&id, gateway, &self.hands.events) {
+                    self.learn(fact, now);
+                }
                 self.observers.reconcile(&id, &self.world, now);
                 self.registered(&id, now);
                 if is_met {
@@ -362,6 +368,7 @@ impl Loop {
         self.read_at.remove(id);
         self.observers.forget(id);
         self.sources.forget(id);
+        self.gateways.forget(id);
         self.last_refusal.remove(id);
         self.journals.forget(id);
         self.prompts.forget(id);

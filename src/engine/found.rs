@@ -3,7 +3,6 @@
 use super::world::{Note, World};
 use crate::model::record::{Backend, Lease};
 use crate::model::{FoundAgent, Lifecycle, LifecycleState, Manifest, Record};
-use crate::tracker::STARTING_LIMIT;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,8 +25,7 @@ impl World {
             lifecycle: Lifecycle {
                 state: LifecycleState::Active,
                 relaunchable: false,
-                // It was not started just now: that nothing can be told of it is no beginning.
-                updated_at: now - STARTING_LIMIT,
+                updated_at: now,
                 stopped_at: None,
                 stop_reason: None,
             },

@@ -10,7 +10,7 @@ use crate::model::{
     Actor, AgentId, AgentView, Event, EventKind, FoundAgent, Manifest, Queued, Record, Screen, Terminal, Transcript,
 };
 use crate::tool::{Tool, Tools};
-use crate::tracker::{Report, Tracker};
+use crate::tracker::{Report, STARTING_LIMIT, Tracker};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -331,7 +331,7 @@ impl World {
                 let relaunched = agent.record.generation != record.generation
                     || (!agent.record.lifecycle.state.is_live() && record.lifecycle.state.is_live());
                 if relaunched {
-                    agent.tracker = Tracker::new(record.lifecycle.updated_at, now);
+                    agent.tracker = Tracker::new(began_at(&record, &manifest), now);
                     agent.terminal = Terminal::Unseen;
                     (agent.scrollback, agent.error, agent.transcript) = (Arc::default(), Arc::default(), None);
                     self.last_slot += 1;
@@ -342,9 +342,6 @@ impl World {
                         (agent.turns, agent.receipts) = (TurnLog::default(), History::default());
                     }
                 }
-                if relaunched {
-                    agent.beside = Beside::default();
-                }
                 (agent.record, agent.record_path, agent.manifest, agent.tool) = (record, path, manifest, tool);
                 agent.identify();
                 self.with(&id, now, |_| {})
@@ -354,7 +351,7 @@ impl World {
                 let agent = Agent {
                     identity: Arc::new(compose::identity(&record, manifest.as_deref().ok(), &Beside::default())),
                     beside: Beside::default(),
-                    tracker: Tracker::new(record.lifecycle.updated_at, now),
+                    tracker: Tracker::new(began_at(&record, &manifest), now),
                     record,
                     record_path: path,
                     manifest,
@@ -412,4 +409,11 @@ impl World {
         }
         notes.into_iter().map(|(actor, kind)| (id.clone(), actor, kind)).collect()
     }
+}
+
+/// When its program was launched. One that was joined ran already, we do not know since when: that nothing can be told
+/// of it is no beginning.
+fn began_at(record: &Record, manifest: &Result<Box<Manifest>, String>) -> Timestamp {
+    let at = record.lifecycle.updated_at;
+    if manifest.as_ref().is_ok_and(|manifest| manifest.joined) { at - STARTING_LIMIT } else { at }
 }

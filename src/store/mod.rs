@@ -10,6 +10,7 @@ pub mod atomic;
 mod dir;
 pub mod doctor;
 pub mod finding;
+pub mod gateway;
 pub mod joined;
 pub mod journal;
 pub mod launch;
