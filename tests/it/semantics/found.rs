@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::Value;
 
 use super::world::{LIMIT, World};
+use crate::real_support::Running;
 use crate::support::sandbox::troop_bin;
 use crate::support::{Sandbox, wait_until};
 
@@ -310,4 +311,88 @@ fn agents_that_nobody_has_registered() {
     world.wait_status(&late, "ready");
     let made = fs::read_dir(world.sandbox().troop_home().join("sessions/local_interactive")).unwrap();
     assert_eq!(made.count(), 3, "ours, carol, and the one whose name is like hers");
+}
+
+/// While a gateway of Houmao is attached to an agent, its process lives and its port answers, a prompt is EBUSY, with the
+/// sentence that names the two ways out: prompt through the gateway, or detach it. So the terminal has one who types into
+/// it. What is in the queue waits, `interrupt`, `keys` and `stop` work, and `gateway` in `state.json` says where it answers. A
+/// gateway that a record only names, without a process or an answer, keeps nobody from anything.
+#[test]
+fn a_gateway_of_houmao() {
+    let world = World::with("a");
+    let root = fs::read_link(world.at("agents/a/session")).unwrap();
+    let (record, gateway) = (world.at("agents/a/record"), root.join("gateway"));
+    let record = fs::read_link(record).unwrap();
+    fs::create_dir_all(gateway.join("run")).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut process = Running(std::process::Command::new("sleep").arg("1000").spawn().unwrap());
+    let instance = |pid: u32, port: u16| {
+        let instance = serde_json::json!({"schema_version": 1, "protocol_version": "v1", "pid": pid, "host": "127.0.0.1", "port": port});
+        fs::write(gateway.join("run/current-instance.json"), instance.to_string()).unwrap();
+    };
+    let attach =
+        |port: Option<u16>| {
+            let mut bytes: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+            bytes["gateway"] = port.map_or(Value::Null, |port| serde_json::json!({
+            "host": "127.0.0.1", "port": port, "protocol_version": "v1", "state_path": gateway.join("state.json"),
+        }));
+            super::world::plant(
+                world.sandbox(),
+                world.state("agents/a")["identity"]["agent_id"].as_str().unwrap(),
+                bytes.to_string().as_bytes(),
+            );
+        };
+    let is_attached = || world.state("agents/a")["identity"]["gateway"].clone();
+
+    // Named and not there: without a process, and with one that is something else.
+    for (n, (pid, port)) in [(u32::MAX >> 2, port), (process.0.id(), 1)].into_iter().enumerate() {
+        instance(pid, port);
+        attach(Some(port));
+        world.write("agents/a/prompt", &format!("past {n}"));
+        assert_eq!(world.next_prompt("a", n), format!("past {n}"));
+        assert_eq!(is_attached(), Value::Null);
+    }
+
+    let answering = std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            use std::io::{Read, Write};
+            let mut stream = stream.unwrap();
+            let mut asked = [0; 4];
+            if stream.read_exact(&mut asked).is_err() || &asked == b"STOP" {
+                return;
+            }
+            let body = r#"{"protocol_version":"v1","status":"ok"}"#;
+            stream
+                .write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
+                .unwrap();
+        }
+    });
+    instance(process.0.id(), port);
+    attach(None);
+    attach(Some(port));
+    wait_until("the gateway to be known", LIMIT, || {
+        Some(()).filter(|()| is_attached() == format!("127.0.0.1:{port}")).ok_or_else(is_attached)
+    });
+    let before = world.prompts("a").len();
+    let (number, sentence) = world.refused("agents/a/prompt", "not now");
+    assert!(
+        number == libc::EBUSY && sentence.contains("gateway prompt") && sentence.contains("gateway detach"),
+        "{sentence}"
+    );
+    let said = world.troop(&["prompt", "a", "not", "now"]);
+    assert!(said.code == Some(4) && said.err.contains("gateway"), "{said:?}");
+    world.write("agents/a/queue/1", "later");
+    world.write("agents/a/keys", "x\nBSpace\n");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(world.prompts("a").len(), before);
+
+    process.0.kill().unwrap();
+    process.0.wait().unwrap();
+    assert_eq!(world.next_prompt("a", before), "later");
+    assert_eq!(is_attached(), Value::Null);
+    world.write("agents/a/prompt", "and now");
+    assert_eq!(world.next_prompt("a", before + 1), "and now");
+    std::io::Write::write_all(&mut std::net::TcpStream::connect(("127.0.0.1", port)).unwrap(), b"STOP").unwrap();
+    answering.join().unwrap();
 }
