@@ -67,33 +67,26 @@ pub fn discover(settings: &Settings, servers: &[Socket]) -> Result<Vec<FoundAgen
     runtime.block_on(async {
         let mut all = Vec::new();
         for server in servers {
-            all.extend(agents_on(settings, server, None, &tools, &claims).await?);
+            all.extend(agents_on(settings, server, &tools, &claims).await?);
         }
         Ok(all)
     })
 }
 
-/// The agents on one server; over `client` where there is one.
-pub(super) async fn agents_on(
-    settings: &Settings,
-    server: &Socket,
-    client: Option<&Client>,
-    tools: &Tools,
-    claims: &[Claim],
-) -> Result<Vec<FoundAgent>> {
-    let panes = panes_on(server, client).await?;
+/// The agents on one server.
+async fn agents_on(settings: &Settings, server: &Socket, tools: &Tools, claims: &[Claim]) -> Result<Vec<FoundAgent>> {
+    let panes = panes_on(server, None).await?;
     let claimed = claimed(claims.iter().filter(|claim| claim.socket == *server.path()), &panes);
     let mut agents = Vec::new();
     for at in &panes {
         let registered = claimed.get(&at.pane.id).map(|name| (*name).to_owned());
-        agents.extend(
-            agent_in(settings, server, client, at, tools).await?.map(|found| FoundAgent { registered, ..found }),
-        );
+        let found = agent_in(settings, server, None, at, tools).await?;
+        agents.extend(found.map(|found| FoundAgent { registered, ..found }));
     }
     Ok(agents)
 }
 
-/// The agent in one pane, if one is recognised; whether it is registered is not looked at.
+/// The agent in one pane, if one is recognised, over `client` where there is one; whether it is registered is not looked at.
 pub(super) async fn agent_in(
     settings: &Settings,
     server: &Socket,
@@ -118,7 +111,7 @@ pub(super) async fn agent_in(
     }))
 }
 
-/// The panes of a server, in the order of sessions, windows and panes.
+/// The panes of a server, over `client` where there is one, in the order of sessions, windows and panes.
 pub(super) async fn panes_on(server: &Socket, client: Option<&Client>) -> Result<Vec<FoundPane>> {
     match client {
         Some(client) => client.all_panes().await,

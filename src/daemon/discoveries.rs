@@ -1,12 +1,13 @@
 //! Agents that nobody has registered, looked for while a mount lasts (`troop mount --discover`).
 
 use super::config::Settings;
-use super::discover::agents_on;
+use super::discover::{agent_in, panes_on};
 use super::event::{Event, Events};
 use super::run::Loop;
-use crate::engine::{Claim, Fact};
+use crate::engine::{Claim, Fact, claimed};
 use crate::error::Result;
 use crate::model::{AgentId, FoundAgent};
+use crate::process;
 use crate::tmux::{Client, Socket};
 use crate::tool::Tools;
 use jiff::Timestamp;
@@ -29,8 +30,8 @@ pub(super) struct Discoveries {
     settings: Arc<Settings>,
     events: Events,
     tools: Arc<Tools>,
-    /// The agents that were found, and on which server.
-    known: HashMap<AgentId, PathBuf>,
+    /// The agents that were found.
+    known: HashMap<AgentId, FoundAgent>,
     /// A look is on its way.
     looking: bool,
     /// Something changed meanwhile.
@@ -79,10 +80,11 @@ impl Discoveries {
     fn look(&mut self, servers: Vec<(Socket, Option<Arc<Client>>)>, claims: Vec<Claim>) {
         (self.looking, self.again) = (true, false);
         let (settings, tools, events) = (self.settings.clone(), self.tools.clone(), self.events.clone());
+        let known: Vec<FoundAgent> = self.known.values().cloned().collect();
         tokio::spawn(async move {
             let mut all = Vec::new();
             for (server, client) in servers {
-                let found = agents_on(&settings, &server, client.as_deref(), &tools, &claims).await;
+                let found = unregistered_on(&settings, &server, client.as_deref(), &tools, &claims, &known).await;
                 all.push((server.path().to_owned(), found));
             }
             let _ = events.send(Event::Discovered(all)).await;
@@ -122,17 +124,17 @@ impl Loop {
             // Somebody may have been registered since the look began.
             let claims = self.claims(now);
             let is_claimed = |found: &FoundAgent| claims.iter().any(|claim| is_of(claim, found));
-            let unregistered = |found: &FoundAgent| found.registered.is_none() && !is_claimed(found);
-            let found: Vec<FoundAgent> = found.into_iter().filter(unregistered).collect();
-            let known = self.discoveries.known.iter().filter(|(_, on)| **on == socket).map(|(id, _)| id.clone());
-            let lost: Vec<AgentId> = known.filter(|id| !found.iter().any(|found| found.id == *id)).collect();
+            let found: Vec<FoundAgent> = found.into_iter().filter(|found| !is_claimed(found)).collect();
+            let known = self.discoveries.known.values().filter(|known| *known.socket == *socket);
+            let is_lost = |known: &&FoundAgent| !found.iter().any(|found| found.id == known.id);
+            let lost: Vec<AgentId> = known.filter(is_lost).map(|known| known.id.clone()).collect();
             for id in lost {
                 self.discoveries.known.remove(&id);
                 self.lose(&id, now);
             }
             for found in found {
                 let id = found.id.clone();
-                if self.discoveries.known.insert(id.clone(), socket.clone()).is_none() {
+                if self.discoveries.known.insert(id.clone(), found.clone()).is_none() {
                     self.learn(Fact::Found(Box::new(found)), now);
                     self.observers.reconcile(&id, &self.world, now);
                 }
@@ -148,13 +150,8 @@ impl Loop {
         self.discoveries.again();
         let Some(agent) = self.world.agents.get(id) else { return };
         let Some(claim) = self.settings.claim(&agent.record, agent.manifest.as_deref().ok(), now) else { return };
-        let is_there = |found: &AgentId| {
-            let manifest = self.world.agents.get(found).and_then(|found| found.manifest.as_deref().ok());
-            let session = self.world.agents.get(found).and_then(|found| found.record.session.as_ref());
-            session == Some(&claim.session) && manifest.is_some_and(|manifest| manifest.pane == claim.pane)
-        };
-        let known = self.discoveries.known.iter().filter(|(_, on)| **on == claim.socket).map(|(id, _)| id);
-        let lost: Vec<AgentId> = known.filter(|id| is_there(id)).cloned().collect();
+        let known = self.discoveries.known.values().filter(|known| is_of(&claim, known));
+        let lost: Vec<AgentId> = known.map(|known| known.id.clone()).collect();
         for id in lost {
             self.discoveries.known.remove(&id);
             self.lose(&id, now);
@@ -166,6 +163,32 @@ impl Loop {
         let agents = self.world.agents.values().filter(|agent| agent.is_managed());
         agents.filter_map(|agent| self.settings.claim(&agent.record, agent.manifest.as_deref().ok(), now)).collect()
     }
+}
+
+/// The agents on a server that nobody has registered. Who is known already, and lives, is not looked at again.
+async fn unregistered_on(
+    settings: &Settings,
+    server: &Socket,
+    client: Option<&Client>,
+    tools: &Tools,
+    claims: &[Claim],
+    known: &[FoundAgent],
+) -> Result<Vec<FoundAgent>> {
+    let panes = panes_on(server, client).await?;
+    let claimed = claimed(claims.iter().filter(|claim| claim.socket == *server.path()), &panes);
+    let mut agents = Vec::new();
+    for at in panes.iter().filter(|at| !claimed.contains_key(&at.pane.id)) {
+        let lives = |known: &&FoundAgent| {
+            *known.socket == *server.path()
+                && (&known.at.pane.id, known.at.pane.pid) == (&at.pane.id, at.pane.pid)
+                && process::start_time(known.process.pid) == Some(known.process.start_time)
+        };
+        match known.iter().find(lives) {
+            Some(known) => agents.push(known.clone()),
+            None => agents.extend(agent_in(settings, server, client, at, tools).await?),
+        }
+    }
+    Ok(agents)
 }
 
 /// Whether that may be the registered agent's pane: it is the one it names, or it names none of its session yet.

@@ -17,7 +17,7 @@ impl World {
         let id = found.id.clone();
         let nowhere: Arc<Path> = Path::new("").into();
         // Of no file: what is remembered by manifest is remembered of this one agent.
-        let nothing: Arc<Path> = PathBuf::from(format!("unregistered/{id}")).into();
+        let nothing: Arc<Path> = PathBuf::from(format!("/nonexistent/{id}/manifest.json")).into();
         let record = Record {
             id: id.clone(),
             name: found.made_up_name(),
