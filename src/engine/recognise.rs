@@ -99,3 +99,96 @@ pub fn claimed<'a>(claims: impl IntoIterator<Item = &'a Claim>, panes: &[FoundPa
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Pane, Screen};
+
+    fn pane(id: &str) -> Pane {
+        Pane {
+            id: PaneId::parse(id).unwrap(),
+            pid: 1,
+            dead: false,
+            exit_status: None,
+            exit_signal: None,
+            title: String::new(),
+            cursor: (0, 0),
+            cursor_shown: true,
+            size: (80, 24),
+            alternate: false,
+            input_off: false,
+            in_mode: false,
+            command: String::new(),
+            history: 0,
+            bracketed_paste: None,
+        }
+    }
+
+    fn found(session: &str, window_index: u32, id: &str) -> FoundPane {
+        FoundPane {
+            session: session.to_owned(),
+            window: "@1".to_owned(),
+            window_index,
+            window_name: String::new(),
+            pane_index: 0,
+            pane: pane(id),
+        }
+    }
+
+    fn claim(session: &str, pane: Option<&str>, joined: bool) -> Claim {
+        Claim {
+            name: "a".to_owned(),
+            socket: PathBuf::from("/s"),
+            session: session.to_owned(),
+            pane: pane.and_then(PaneId::parse),
+            joined,
+        }
+    }
+
+    #[test]
+    fn an_agent_is_in_the_pane_it_names_or_in_the_first() {
+        let panes = [found("x", 1, "%1"), found("x", 0, "%2"), found("y", 0, "%3")];
+        for (claim, expected) in [
+            (claim("x", Some("%1"), false), Some("%1")),
+            (claim("x", None, false), Some("%2")),
+            // Of a server before this one, or of another session by now.
+            (claim("x", Some("%9"), false), Some("%2")),
+            (claim("x", Some("%3"), false), Some("%2")),
+            (claim("x", Some("%1"), true), Some("%1")),
+            // Her other panes are hers.
+            (claim("x", Some("%9"), true), None),
+            (claim("x", Some("%3"), true), None),
+            (claim("z", None, false), None),
+        ] {
+            let panes: Vec<String> = claimed([&claim], &panes).into_keys().map(|id| id.to_string()).collect();
+            assert_eq!(panes, expected.map(str::to_owned).into_iter().collect::<Vec<_>>(), "{claim:?}");
+        }
+    }
+
+    fn process(pid: i32, comm: &str, argv: &[&str]) -> Process {
+        let argv = argv.iter().map(|word| (*word).to_owned()).collect();
+        Process { pid, start_time: 1, comm: comm.to_owned(), argv }
+    }
+
+    #[test]
+    fn a_name_in_an_argument_needs_a_screen_that_agrees() {
+        let (tools, _) = Tools::with_overrides(&[]);
+        let recognised = |all: Vec<Process>, foreground: &[i32], screen: &str| {
+            let programs = Programs { all, foreground: foreground.to_vec() };
+            assert!(may_be_agent(&tools, &programs));
+            let look = Look { pane: pane("%1"), screen: Screen::parse(screen.as_bytes()), programs };
+            recognise(&tools, &look).map(|found| (found.tool.name.clone(), found.process.pid, found.status))
+        };
+        let is = |name: &str, pid, status| Some((name.to_owned(), pid, status));
+        let vim = process(1, "vim", &["vim", "claude"]);
+        assert_eq!(recognised(vec![vim], &[1], "some text\n"), None);
+        let claude = process(1, "claude", &["claude"]);
+        assert_eq!(recognised(vec![claude.clone()], &[1], "\n"), is("claude", 1, Status::Unknown));
+        // The outermost of those in front, and whoever is in front before who is not.
+        let codex = process(3, "codex", &["/usr/bin/codex"]);
+        assert_eq!(recognised(vec![claude.clone(), codex.clone()], &[1, 3], "\n"), is("claude", 1, Status::Unknown));
+        let shell = process(2, "sh", &["sh"]);
+        assert_eq!(recognised(vec![shell, claude, codex], &[2, 3], "\n"), is("codex", 3, Status::Unknown));
+    }
+}

@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn names_may_hold_anything() {
-        let line = format!("@3 1 0 9 my sessiö 4 a  b {FACTS}");
+        let line = format!("@3 1 0 10 my sessiö 4 a  b {FACTS}");
         let found = parse_line(&line).unwrap();
         assert_eq!((found.session.as_str(), found.window_name.as_str()), ("my sessiö", "a  b"));
         assert_eq!((found.window.as_str(), found.window_index, found.pane_index), ("@3", 1, 0));
@@ -106,7 +106,7 @@ mod tests {
         #[test]
         fn any_text_is_a_pane_or_not(text: String, cut in 0..40usize) {
             let _ = parse_line(&text);
-            let line = format!("@3 1 0 9 my sessiö 4 a  b {FACTS}");
+            let line = format!("@3 1 0 10 my sessiö 4 a  b {FACTS}");
             let cut = line.char_indices().map(|(at, _)| at).nth(cut).unwrap_or(0);
             let _ = parse_line(&format!("{}{text}{}", &line[..cut], &line[cut..]));
         }
