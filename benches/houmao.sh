@@ -53,6 +53,10 @@ for round in $(seq "$rounds"); do
     timed troop.launch "$troop" launch "t$round" --tool claude
     ready "h$round"
     ready "t$round"
+done
+# A command line that comes this soon after a launch waits until the program counts as started.
+sleep 31
+for round in $(seq "$rounds"); do
     timed houmao.list houmao-mgr agents global list
     timed troop.list "$troop" list
     timed mount.list cat "$mount/index"

@@ -77,12 +77,17 @@ pub(crate) fn run(measuring: bool) -> Fallible<String> {
     Ok(table)
 }
 
-/// One field missing, or of another type, each field in turn.
+/// One field missing, of another type or too much, each in turn.
 fn ways_to_be_wrong(good: &Value) -> Vec<Value> {
     let mut ways = Vec::new();
     let mut pointers = vec![String::new()];
     while let Some(pointer) = pointers.pop() {
         let Some(object) = good.pointer(&pointer).and_then(Value::as_object) else { continue };
+        let mut more = good.clone();
+        if let Some(object) = more.pointer_mut(&pointer).and_then(Value::as_object_mut) {
+            object.insert("unknown".to_owned(), 1.into());
+        }
+        ways.push(more);
         for key in object.keys() {
             let mut without = good.clone();
             let mut other = good.clone();
