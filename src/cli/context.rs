@@ -13,8 +13,9 @@ use std::time::Duration;
 
 /// How long a command waits for the first look at every agent it needs.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
-/// How long a command waits for a state that only time can tell, such as ready.
-const STATE_LIMIT: Duration = Duration::from_secs(1);
+/// How long a command waits for a state that only time can tell, such as ready: longer than the tracker lets one settle
+/// that only the screen shows.
+const STATE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Everything the commands share.
 pub(super) struct Context {
