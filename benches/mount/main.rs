@@ -1,6 +1,6 @@
 //! What a mount costs: listings, memory, delays, and doing nothing.
 //!
-//! `cargo bench --bench mount -- [tree|memory|delay|launch|idle|busy|waits|recover]...` prints a Markdown table for each,
+//! `cargo bench --bench mount -- [tree|memory|delay|launch|idle|busy|waits|recover|registry]...` prints a Markdown table for each,
 //! or for all of them. Every group works in a sandbox of its own, with its own tmux server.
 
 mod busy;
@@ -10,6 +10,7 @@ mod idle;
 mod launch;
 mod memory;
 mod recover;
+mod registry;
 #[path = "../support/mod.rs"]
 mod support;
 mod tree;
@@ -25,7 +26,7 @@ struct Group {
     run: fn(measuring: bool) -> Fallible<String>,
 }
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     Group { name: "tree", run: tree::run },
     Group { name: "memory", run: memory::run },
     Group { name: "delay", run: delay::run },
@@ -34,6 +35,7 @@ const GROUPS: [Group; 8] = [
     Group { name: "busy", run: busy::run },
     Group { name: "waits", run: waits::run },
     Group { name: "recover", run: recover::run },
+    Group { name: "registry", run: registry::run },
 ];
 
 fn main() -> ExitCode {

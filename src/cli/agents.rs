@@ -1,10 +1,11 @@
 //! The commands that act on agents.
 
-use super::args::Common;
+use super::args::{Adopt, Common};
 use super::context::{Context, actor};
-use crate::command::{Command, Draft, MAX_PROMPT_BYTES, Verb};
+use crate::command::{self, Command, Draft, MAX_PROMPT_BYTES, Verb};
+use crate::daemon::Scope;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Status, TurnOutcome};
+use crate::model::{AgentName, PaneName, Status, TurnOutcome};
 use crate::port::Until;
 use std::io::Read;
 use std::time::Duration;
@@ -17,6 +18,17 @@ const CONFIRM_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long `troop prompt` waits for an agent that is starting: a little longer than an agent may be.
 const START_LIMIT: Duration = Duration::from_secs(32);
+
+/// `troop adopt`
+pub(super) fn adopt(common: &Common, options: Adopt) -> Result<()> {
+    let pane = PaneName::parse(&options.pane)?;
+    let name = options.name.as_deref().map(AgentName::new).transpose()?;
+    let context = Context::new(common)?;
+    let server = common.tmux_socket.clone();
+    let daemon = context.start(Scope::Records)?;
+    let adopt = command::Adopt { pane, name, tool: options.tool, server };
+    daemon.port().call(Command::adopt(adopt), actor(), Until::Done, LIMIT)
+}
 
 /// `troop prompt`
 pub(super) fn prompt(common: &Common, name: &str, words: &[String]) -> Result<()> {

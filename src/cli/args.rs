@@ -63,6 +63,17 @@ pub(super) enum Command {
     },
     /// Launch an agent
     Launch(Launch),
+    /// Look for agents in tmux panes, registered or not; touches nothing
+    Discover {
+        /// tmux servers: names as with tmux -L, or paths of sockets [default: your own and that of --tmux-socket]
+        #[arg(value_name = "SERVER")]
+        servers: Vec<String>,
+        /// As JSON, one array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Register an agent that runs already; its session stays its owner's
+    Adopt(Adopt),
     /// List the agents
     List {
         /// Stopped, retired and external ones too
@@ -180,6 +191,15 @@ pub(super) enum Command {
         /// The command
         command: Option<String>,
     },
+    /// Write an agent that runs in a session into a registry, for tests with Houmao
+    #[command(hide = true)]
+    InteropWrite(InteropWrite),
+    /// Print what a registry holds, one JSON object a record, for tests with Houmao
+    #[command(hide = true)]
+    InteropRead {
+        /// The registry
+        registry: PathBuf,
+    },
     /// Run the stand-in, a small interactive agent that needs no account
     StandIn(stand_in::Args),
 }
@@ -240,6 +260,9 @@ pub(super) struct Mount {
     /// The tool of a launch that names none [default: the configuration's, else stand-in]
     #[arg(long, value_name = "TOOL")]
     pub(super) default_tool: Option<String>,
+    /// Show agents too that run in tmux and that nobody has registered
+    #[arg(long)]
+    pub(super) discover: bool,
     /// Say "ready" on standard output when the mount answers
     #[arg(long, hide = true)]
     pub(super) announce: bool,
@@ -307,6 +330,47 @@ pub(super) struct Relaunch {
     /// Go on with its last conversation, or with the one of that id [default: a new one]
     #[arg(long, value_name = "last|ID")]
     pub(super) resume: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Adopt {
+    /// Where it runs: %7, SESSION, SESSION:WINDOW or SESSION:WINDOW.PANE (see troop discover); looked for on your own
+    /// tmux server, or on that of --tmux-socket
+    pub(super) pane: String,
+    /// Its name [default: the tool's and the pane's number]
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Which tool it is [default: recognised]
+    #[arg(long, value_name = "TOOL")]
+    pub(super) tool: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct InteropWrite {
+    /// The registry
+    pub(super) registry: PathBuf,
+    /// The runtime root, which gets a session root
+    pub(super) runtime: PathBuf,
+    /// The agent's name
+    pub(super) name: String,
+    /// Its tmux session
+    pub(super) session: String,
+    /// Which program it is
+    pub(super) tool: String,
+    /// Where it works
+    pub(super) cwd: PathBuf,
+    /// As what it is written
+    #[arg(long, value_enum, default_value_t = InteropMode::Joined)]
+    pub(super) mode: InteropMode,
+}
+
+/// As what an agent is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum InteropMode {
+    /// As `troop adopt` does.
+    Joined,
+    /// As `troop launch` does.
+    Launched,
 }
 
 /// What a recording is.

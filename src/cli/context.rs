@@ -14,8 +14,9 @@ use std::time::Duration;
 
 /// How long a command waits for the first look at every agent it needs.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
-/// How long a command waits for a state that only time can tell, such as ready.
-const STATE_LIMIT: Duration = Duration::from_secs(1);
+/// How long a command waits for a state that only time can tell, such as ready: longer than the tracker lets one settle
+/// that only the screen shows.
+const STATE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Everything the commands share.
 pub(super) struct Context {
@@ -54,6 +55,7 @@ impl Context {
             scope: Scope::All,
             keeps_history: false,
             allows_approvals: common.allow_approvals || config.allow_approvals,
+            discovers: false,
             mountpoint: None,
         };
         Ok(Self { settings, registry: Registry::new(roots), tool_errors })

@@ -119,12 +119,19 @@ fn table(out: &mut dyn Write, rows: &[Row]) -> std::io::Result<()> {
     let cells = |row: &Row| {
         let cwd = row.cwd.clone().unwrap_or_else(|| "-".to_owned());
         [row.name.clone(), row.status.clone(), row.tool.clone(), row.since.clone(), cwd]
-            .map(|cell| cell.replace(char::is_control, "?"))
     };
     let head = ["NAME", "STATUS", "TOOL", "SINCE", "CWD"].map(str::to_owned);
-    let lines: Vec<[String; 5]> = std::iter::once(head).chain(rows.iter().map(cells)).collect();
-    let widths: Vec<usize> =
-        (0..5).map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)).collect();
+    aligned(out, std::iter::once(head).chain(rows.iter().map(cells)))
+}
+
+/// Prints lines whose cells stand below each other, and no control characters.
+pub(super) fn aligned<const COLUMNS: usize>(
+    out: &mut dyn Write,
+    lines: impl Iterator<Item = [String; COLUMNS]>,
+) -> std::io::Result<()> {
+    let lines: Vec<_> = lines.map(|line| line.map(|cell| cell.replace(char::is_control, "?"))).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
     for line in &lines {
         let mut text = String::new();
         for (cell, width) in line.iter().zip(&widths) {

@@ -5,11 +5,13 @@ mod agents;
 mod args;
 mod config;
 mod context;
+mod discover;
 mod doctor;
 mod exit;
 mod explain;
 mod gc;
 mod home;
+mod interop;
 mod launch;
 mod list;
 mod mount;
@@ -40,6 +42,8 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
         Command::Mount(options) => mount::mount(common, &options),
         Command::Umount { path } => mount::umount(path.as_deref()),
         Command::Launch(options) => launch::launch(common, options),
+        Command::Discover { servers, json } => discover::run(common, &servers, json),
+        Command::Adopt(options) => agents::adopt(common, options),
         Command::List { all, json } => list::run(common, all, json),
         Command::Prompt { name, text } => agents::prompt(common, &name, &text),
         Command::Wait { name, until, timeout } => wait::run(common, &name, until, timeout),
@@ -55,6 +59,8 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
             explain::screen(&screen.unwrap_or_default(), &tool.unwrap_or_default(), &title, tools.as_deref())
         }
         Command::Home { command } => home::run(common, command),
+        Command::InteropWrite(options) => interop::write(common, options),
+        Command::InteropRead { registry } => interop::read(&registry),
         Command::Replay(options) => replay::run(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "troop", &mut std::io::stdout());

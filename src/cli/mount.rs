@@ -44,6 +44,7 @@ pub(super) fn mount(common: &Common, options: &Mount) -> Result<()> {
         scope: Scope::All,
         keeps_history: true,
         presets,
+        discovers: options.discover,
         default_cwd: home(),
         mountpoint: Some(mountpoint.path().to_owned()),
         ..context.settings

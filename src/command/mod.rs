@@ -2,10 +2,12 @@
 //! exists or how the command is carried out; a write is understood whole or
 //! refused whole.
 
+mod adopt;
 mod draft;
 mod launch;
 mod verb;
 
+pub use adopt::Adopt;
 pub use draft::{Draft, MAX_PROMPT_BYTES};
 pub use launch::Launch;
 pub use verb::{AGENT_VERBS, TROOP_VERBS, TroopVerb, Verb, VerbDoc, agent_verbs, troop_verbs};
@@ -99,6 +101,11 @@ impl Command {
     /// Start one agent.
     pub fn launch(launch: Launch) -> Self {
         Self::Troop { verbs: vec![TroopVerb::Launch(Box::new(launch))] }
+    }
+
+    /// Register one agent that runs already.
+    pub fn adopt(adopt: Adopt) -> Self {
+        Self::Troop { verbs: vec![TroopVerb::Adopt(adopt)] }
     }
 
     /// The agent it concerns.

@@ -1,7 +1,8 @@
 //! The grammar of the `control` files: one verb a line, several lines a write.
 
+use super::adopt::ADOPT_SYNTAX;
 use super::launch::LAUNCH_SYNTAX;
-use super::{Launch, control_text};
+use super::{Adopt, Launch, control_text};
 use crate::error::{Error, Kind, Result};
 use crate::model::ChatSession;
 
@@ -40,6 +41,7 @@ pub const TROOP_VERBS: &[VerbDoc] = &[
         syntax: LAUNCH_SYNTAX,
         doc: "start an agent; words are split at blanks, files and directories begin with /",
     },
+    VerbDoc { syntax: ADOPT_SYNTAX, doc: "register the agent in a pane: %7, SESSION or SESSION:WINDOW.PANE" },
     VerbDoc { syntax: "rescan", doc: "read every record again" },
 ];
 
@@ -84,6 +86,8 @@ impl Verb {
 pub enum TroopVerb {
     /// Start an agent.
     Launch(Box<Launch>),
+    /// Register an agent that runs already.
+    Adopt(Adopt),
     /// Read every record again.
     Rescan,
 }
@@ -108,6 +112,7 @@ pub fn agent_verbs(bytes: &[u8]) -> Result<Vec<Verb>> {
 pub fn troop_verbs(bytes: &[u8]) -> Result<Vec<TroopVerb>> {
     lines(bytes, TROOP_VERBS, |words| match words {
         ["launch", name, options @ ..] => Ok(Launch::parse(name, options)?.map(Box::new).map(TroopVerb::Launch)),
+        ["adopt", pane, options @ ..] => Ok(Adopt::parse(pane, options)?.map(TroopVerb::Adopt)),
         ["rescan"] => Ok(Some(TroopVerb::Rescan)),
         _ => Ok(None),
     })

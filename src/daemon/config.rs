@@ -95,6 +95,8 @@ pub struct Settings {
     pub keeps_history: bool,
     /// Whether questions may be answered through troop.
     pub allows_approvals: bool,
+    /// Whether agents that nobody has registered are looked for.
+    pub discovers: bool,
     /// Our own mount, under which nothing is ever opened.
     pub mountpoint: Option<PathBuf>,
 }

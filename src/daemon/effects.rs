@@ -3,7 +3,7 @@
 use super::config::Settings;
 use super::event::{Event, Events, Link};
 use super::journals::journal_root;
-use crate::command::QueueChange;
+use crate::command::{Adopt, QueueChange};
 use crate::engine::{Effect, Fact, LaunchOrder, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Actor, ChatSession, EventKind, Pressed, Question, Record};
@@ -76,6 +76,8 @@ pub(super) enum Job {
     Recover(Target),
     /// Launch.
     Launch(LaunchOrder, Arc<Tool>),
+    /// Register what runs.
+    Adopt(Adopt),
     /// Retire.
     Retire(Target),
 }
@@ -101,6 +103,7 @@ impl Job {
                 let tool = tool(&order.tool);
                 Self::Launch(order, tool)
             }
+            Effect::Adopt(adopt) => Self::Adopt(adopt),
             Effect::Deliver { .. } | Effect::Rescan | Effect::Refuse { .. } => return None,
         })
     }
@@ -197,14 +200,17 @@ impl Hands {
                 let done = self.retire(&target, None).await;
                 self.done(&target, "retire", actor, done, EventKind::Retired).await
             }
-            Job::Launch(order, tool) => {
-                let launched = self.launch(order, tool, actor.clone()).await;
-                if let Err(error) = &launched {
-                    self.tell(Event::fact(Fact::Refused(None, error.to_string()))).await;
-                }
-                launched
-            }
+            Job::Launch(order, tool) => self.of_troop(self.launch(order, tool, actor.clone()).await).await,
+            Job::Adopt(adopt) => self.of_troop(self.adopt(adopt, actor.clone()).await).await,
         }
+    }
+
+    /// Shows a failure in the troop's `control`.
+    async fn of_troop(&self, result: Result<()>) -> Result<()> {
+        if let Err(error) = &result {
+            self.tell(Event::fact(Fact::Refused(None, error.to_string()))).await;
+        }
+        result
     }
 
     /// Writes down what became of keys, and fails when their effect was not seen.

@@ -1,9 +1,10 @@
 //! The closed list of what can happen to the loop, commands and time apart.
 
+use super::gateway::Gateway;
 use crate::engine::{Fact, Note};
 use crate::error::Result;
 use crate::model::snapshot::Oddities;
-use crate::model::{AgentId, Manifest, PaneId, Probe, Terminal, Transcript};
+use crate::model::{AgentId, FoundAgent, Manifest, PaneId, Probe, Terminal, Transcript};
 use crate::port::Answer;
 use crate::store::Entry;
 use crate::tmux::{self, Client};
@@ -54,7 +55,12 @@ pub(super) type Serial = u64;
 /// What can happen.
 pub(super) enum Event {
     /// A record was read.
-    Read { entry: Box<Entry>, manifest: std::result::Result<Box<Manifest>, String>, looked: Instant },
+    Read {
+        entry: Box<Entry>,
+        manifest: std::result::Result<Box<Manifest>, String>,
+        gateway: Option<Gateway>,
+        looked: Instant,
+    },
     /// There was no record of that id when it was looked for.
     Missing { agent: AgentId, looked: Instant },
     /// All records have been read; these are all there were when that began.
@@ -77,6 +83,8 @@ pub(super) enum Event {
     Transcribed { agent: AgentId, serial: Serial, transcript: Option<Arc<Transcript>> },
     /// What an agent's programs say elsewhere has been read for the first time.
     Followed { agent: AgentId, serial: Serial },
+    /// The agents that run on these servers, or why they could not be looked for.
+    Discovered(Vec<(PathBuf, Result<Vec<FoundAgent>>)>),
     /// Some session of that server came or went.
     Sessions(PathBuf),
     /// The sessions of that server; none when there is no server.

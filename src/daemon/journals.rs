@@ -89,6 +89,16 @@ impl Journals {
         }
     }
 
+    /// Numbers what happened to an agent that has no place on disk.
+    pub(super) fn remember(&mut self, record: &Record, actor: Actor, kind: EventKind, now: Timestamp) -> Vec<Event> {
+        let open = self.open.entry(record.id.clone()).or_insert_with(|| {
+            let root: Arc<Path> = Path::new("/nonexistent").into();
+            Open { root, journal: Err(None), observer: None, seq: 0, missing: 0 }
+        });
+        let (agent, agent_id) = (record.name.clone(), record.id.to_string());
+        vec![open.keep(Event { seq: 0, at: now, agent, agent_id, actor, kind })]
+    }
+
     /// Writes down what happened, and gives everything that is new in the journal. Where it
     /// cannot be written the events are given all the same: a disk stops nobody.
     pub(super) fn write(&mut self, record: &Record, actor: Actor, kind: EventKind, now: Timestamp) -> Vec<Event> {

@@ -2,12 +2,16 @@
 //! only reader of the clock. It runs on a thread of its own; everybody else
 //! holds a [`Port`].
 
+mod adopt;
 mod clock;
 mod config;
 mod crash;
 mod deliver;
+mod discover;
+mod discoveries;
 mod effects;
 mod event;
+mod gateway;
 mod journals;
 mod launch;
 mod observe;
@@ -26,6 +30,7 @@ mod up;
 mod walk;
 
 pub use config::{Scope, Settings, environment, tool_overrides};
+pub use discover::discover;
 pub use role::ROLE_PROMPT;
 
 use crate::error::{Error, Kind, Result};

@@ -81,7 +81,10 @@ async fn connect(watched: &Watched, events: &Events) -> crate::Result<Fresh> {
             return Ok(Fresh { link: Link::new(client, placed.pane.clone()), events: heard });
         }
         let _ = events.send(watched.probed(probe)).await;
-        let _ = events.send(watched.looked(Terminal::NoPane)).await;
+        // Of a session that is somebody's own, the agent is the pane; without it there is no agent.
+        let is_own = watched.manifest.as_ref().is_none_or(|manifest| !manifest.joined);
+        let without = if is_own { Terminal::NoPane } else { Terminal::NoSession };
+        let _ = events.send(watched.looked(without)).await;
         loop {
             match watched.hear(heard.recv().await, events).await {
                 Heard::Over => return Err(Error::new(Kind::Gone, "the connection to its session is over")),

@@ -266,7 +266,8 @@ impl Observers {
         self.surveys.ask(socket, client, &self.events);
     }
 
-    fn client_on(&self, socket: &Path) -> Option<Arc<Client>> {
+    /// A connection to that server, if there is one.
+    pub(super) fn client_on(&self, socket: &Path) -> Option<Arc<Client>> {
         // The connection first: of the agents whose session is missing there may be many.
         let connected = self.all.values().filter_map(|observer| Some((observer.client()?, observer.socket.path())));
         connected.filter(|(_, path)| *path == socket).map(|(client, _)| client.clone()).next()

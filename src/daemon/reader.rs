@@ -1,6 +1,7 @@
 //! Reads records and manifests, one after the other, off the loop's thread.
 
 use super::event::{Event, Events};
+use super::gateway::probe;
 use crate::engine::Fact;
 use crate::model::snapshot::Oddities;
 use crate::model::{AgentId, Manifest};
@@ -120,7 +121,7 @@ fn read(registry: &Registry, change: Change, send: &impl Fn(Event) -> Sent) -> S
 
 /// What the loop is told of a record that was looked for at `looked`.
 pub(super) fn read_entry(entry: Entry, looked: Instant) -> Event {
-    Event::Read { manifest: manifest_of(&entry), entry: Box::new(entry), looked }
+    Event::Read { manifest: manifest_of(&entry), gateway: probe(&entry.record), entry: Box::new(entry), looked }
 }
 
 fn scan(registry: &Registry, send: &impl Fn(Event) -> Sent) -> Sent {

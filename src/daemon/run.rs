@@ -2,8 +2,10 @@
 
 use super::clock::now;
 use super::config::Settings;
+use super::discoveries::Discoveries;
 use super::effects::{Hands, Job, Target};
 use super::event::{Event, MAX_EVENTS};
+use super::gateway::Gateways;
 use super::journals::Journals;
 use super::observers::Observers;
 use super::prompts::Prompts;
@@ -113,8 +115,10 @@ pub(super) struct Loop {
     reader: JoinHandle<()>,
     pub(super) journals: Journals,
     pub(super) prompts: Prompts,
-    observers: Observers,
+    pub(super) observers: Observers,
     sources: Sources,
+    pub(super) discoveries: Discoveries,
+    gateways: Gateways,
     /// When each record was read last: what was looked for before that says nothing.
     read_at: HashMap<AgentId, Instant>,
     scanned: bool,
@@ -134,6 +138,7 @@ impl Loop {
         let registry = Arc::new(Registry::new(settings.roots.clone()));
         let settings = Arc::new(settings);
         let observers = Observers::new(settings.clone(), events.clone());
+        let discoveries = Discoveries::new(settings.clone(), world.tools.clone(), events.clone());
         let hands = Hands { settings: settings.clone(), registry: registry.clone(), events: events.clone() };
         let (changes, changed) = mpsc::channel(MAX_CHANGES);
         // Watched before it is read, so that nothing falls in between.
@@ -165,6 +170,8 @@ impl Loop {
             prompts: Prompts::default(),
             observers,
             sources,
+            discoveries,
+            gateways: Gateways::default(),
             read_at: HashMap::new(),
             scanned: false,
             settled: false,
@@ -176,7 +183,7 @@ impl Loop {
 
     fn take(&mut self, event: Event, now: Timestamp) {
         match event {
-            Event::Read { entry, manifest, looked } => {
+            Event::Read { entry, manifest, gateway, looked } => {
                 let id = entry.record.id.clone();
                 if !self.is_older(&id, looked) {
                     return;
@@ -190,7 +197,11 @@ impl Loop {
                     self.sources.forget(&id);
                 }
                 self.learn(Fact::Journal(id.clone(), events), now);
+                if let Some(fact) = self.gateways.seen(&id, gateway, &self.hands.events) {
+                    self.learn(fact, now);
+                }
                 self.observers.reconcile(&id, &self.world, now);
+                self.registered(&id, now);
                 if is_met {
                     self.recover_prompts(&id, now);
                 }
@@ -202,7 +213,8 @@ impl Loop {
                 }
             }
             Event::Scanned { present, oddities, looked } => {
-                let absent = self.world.agents.keys().filter(|id| !present.contains(*id) && self.is_older(id, looked));
+                let known = self.world.agents.iter().filter(|(_, agent)| agent.is_managed()).map(|(id, _)| id);
+                let absent = known.filter(|id| !present.contains(*id) && self.is_older(id, looked));
                 let lost: Vec<AgentId> = absent.cloned().collect();
                 for id in lost {
                     self.lose(&id, now);
@@ -253,7 +265,11 @@ impl Loop {
                 }
             }
             Event::Ended { agent, serial } => self.observers.ended(&agent, serial),
-            Event::Sessions(socket) => self.observers.sessions_changed(&socket),
+            Event::Sessions(socket) => {
+                self.observers.sessions_changed(&socket);
+                self.discoveries.again();
+            }
+            Event::Discovered(found) => self.discovered(found, now),
             Event::Surveyed { socket, sessions } => {
                 let mut missing = self.observers.surveyed(&socket, &sessions, &self.world).into_iter();
                 while !missing.as_slice().is_empty() {
@@ -332,9 +348,14 @@ impl Loop {
         if matches!(actor, Actor::Observed) && !self.settings.keeps_history {
             return;
         }
-        let Some(record) = self.world.agents.get(&id).map(|agent| agent.record.clone()) else { return };
+        let Some(agent) = self.world.agents.get(&id) else { return };
+        let (record, is_managed) = (agent.record.clone(), agent.is_managed());
         let receipt = if let EventKind::Receipt(receipt) = &kind { Some(receipt.clone()) } else { None };
-        let events = self.journals.write(&record, actor, kind, now);
+        let events = if is_managed {
+            self.journals.write(&record, actor, kind, now)
+        } else {
+            self.journals.remember(&record, actor, kind, now)
+        };
         self.learn(Fact::Journal(id, events), now);
         if let Some(receipt) = receipt {
             self.settled(&receipt, now);
@@ -370,10 +391,11 @@ impl Loop {
         self.read_at.get(id).is_none_or(|read| *read <= looked)
     }
 
-    fn lose(&mut self, id: &AgentId, now: Timestamp) {
+    pub(super) fn lose(&mut self, id: &AgentId, now: Timestamp) {
         self.read_at.remove(id);
         self.observers.forget(id);
         self.sources.forget(id);
+        self.gateways.forget(id);
         self.last_refusal.remove(id);
         self.journals.forget(id);
         self.prompts.forget(id);
@@ -395,8 +417,10 @@ impl Loop {
         }
         self.observers.pass_time(&self.world, now);
         self.settle_relaunches(now);
+        self.look_for_agents(now);
         if !self.settled
             && self.scanned
+            && self.discoveries.has_looked()
             && self.sources.are_read()
             && self.observers.ids().all(|id| self.was_looked_at(id))
         {
@@ -436,7 +460,7 @@ impl Loop {
             .chain(relaunch)
             .min()
             .map_or(IDLE, |at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).min(IDLE));
-        let wake = (Instant::now() + world).min(self.observers.next_survey());
+        let wake = (Instant::now() + world).min(self.observers.next_survey()).min(self.discoveries.next_look());
         self.prompts.next_wake().map_or(wake, |feed| wake.min(feed))
     }
 

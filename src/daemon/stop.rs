@@ -196,7 +196,9 @@ fn signal(processes: &[Process], signal: Signal) {
 /// 10.21). Gives the sentence when there is one that cannot be told from another program.
 pub(super) async fn end_gateway(record: &Record) -> Option<String> {
     let root = record.session_root.clone()?;
-    let pid = blocking(move || Ok(gateway::pid(&root).map(|pid| (pid, root)))).await.ok()?;
+    let pid = blocking(move || Ok(gateway::process(&gateway::directory(&root)).map(|gateway| (gateway.pid, root))))
+        .await
+        .ok()?;
     let Some((pid, root)) = pid else {
         let gateway = record.gateway.as_ref()?;
         let at = format!("{}:{}", gateway.host, gateway.port);

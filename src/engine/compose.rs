@@ -1,6 +1,6 @@
 //! From the world to the snapshot that everybody sees.
 
-use super::world::{Agent, World};
+use super::world::{Agent, Beside, World};
 use crate::model::live::{
     Attention, Diagnostics, Identity, LastTurn, LifecycleView, LiveState, Stability, Status, Surface, Turn,
 };
@@ -8,7 +8,7 @@ use crate::model::{AgentView, Listing, Manifest, Record, Screen, Snapshot, Termi
 use crate::tracker::Tracked;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 impl World {
@@ -63,17 +63,24 @@ fn dir_names(world: &World, now: Timestamp) -> BTreeMap<crate::model::AgentId, (
             None
         }
     };
-    let mut shared: BTreeMap<(Listing, &str), u32> = BTreeMap::new();
-    let rows: Vec<_> =
-        world.agents.iter().filter_map(|(id, agent)| Some((id, listed(agent)?, agent.record.name.as_str()))).collect();
-    for (_, listing, name) in &rows {
-        *shared.entry((*listing, name)).or_default() += 1;
+    // One that nobody has named takes no name away: only it gets another.
+    let mut shared: BTreeMap<(Listing, &str), (u32, u32)> = BTreeMap::new();
+    let rows: Vec<_> = world
+        .agents
+        .iter()
+        .filter_map(|(id, agent)| Some((id, listed(agent)?, agent.record.name.as_str(), agent.is_managed())))
+        .collect();
+    for (_, listing, name, is_managed) in &rows {
+        let (managed, all) = shared.entry((*listing, name)).or_default();
+        *managed += u32::from(*is_managed);
+        *all += 1;
     }
     rows.iter()
-        .map(|(id, listing, name)| {
+        .map(|(id, listing, name, is_managed)| {
+            let (managed, all) = shared.get(&(*listing, name)).copied().unwrap_or_default();
+            let unique = if *is_managed { managed == 1 } else { all == 1 };
             // A foreign name may be longer than a directory's name can be.
             let name = if name.len() > MAX_DIR_NAME { &name[..MAX_DIR_NAME] } else { name };
-            let unique = shared.get(&(*listing, name)).copied() == Some(1);
             let dir_name = if unique { name.into() } else { format!("{name}~{}", id.short()).into() };
             ((*id).clone(), (*listing, dir_name))
         })
@@ -146,20 +153,22 @@ impl Agent {
 }
 
 /// What a record and its manifest say of an agent, as `state.json` shows it.
-pub(super) fn identity(record: &Record, manifest: Option<&Manifest>) -> Identity {
+pub(super) fn identity(record: &Record, manifest: Option<&Manifest>, beside: &Beside) -> Identity {
     let text = |path: &PathBuf| path.display().to_string();
     Identity {
         agent_name: record.name.clone(),
         agent_id: record.id.0.clone(),
+        managed: !beside.unmanaged,
         generation_id: record.generation.clone(),
         tool: record.tool.clone(),
         backend: record.backend,
         observed_tool_version: manifest.and_then(|m| m.tool_version.clone()),
         tmux_session_name: record.session.clone(),
         tmux_socket: manifest.and_then(|m| m.tmux_socket.as_ref()).map(text),
-        manifest_path: record.manifest_path.clone(),
+        manifest_path: if beside.unmanaged { Path::new("").into() } else { record.manifest_path.clone() },
         session_root: record.session_root.clone(),
         working_directory: manifest.map(|m| text(&m.working_directory)),
+        gateway: beside.gateway.clone(),
     }
 }
 

@@ -4,16 +4,19 @@
 mod agent;
 mod chronicle;
 mod compose;
+mod found;
 pub mod gc;
 mod on_screen;
 mod order;
 mod plan;
+mod recognise;
 pub mod recovery;
 mod turns;
 mod world;
 
 pub use order::LaunchOrder;
 pub use plan::{Effect, plan};
+pub use recognise::{Claim, Recognised, claimed, may_be_agent, recognise};
 pub use turns::{Accepted, LATE_TURN, MAX_REPLY_BYTES, MAX_TURN_BYTES, MAX_TURNS, Progress};
 pub use world::{Agent, Fact, Note, World};
 

@@ -46,11 +46,7 @@ pub(super) fn order(world: &World, launch: Launch, now: Timestamp) -> Result<Lau
     };
     let defaults = &world.presets.defaults;
     let tool_name = asked.tool.clone().or_else(|| defaults.tool.clone()).unwrap_or_else(|| STAND_IN.to_owned());
-    let Some(tool) = world.tools.get(&tool_name) else {
-        let known: Vec<&str> = world.tools.texts().map(|(name, _)| name).collect();
-        let sentence = format!("there is no tool {tool_name:?}; the tools are {}", known.join(", "));
-        return Err(Error::new(Kind::NotFound, sentence));
-    };
+    let tool = known_tool(world, &tool_name)?;
     let is_own = argv.is_empty();
     let mut argv = if is_own { tool.command.clone() } else { argv };
     if argv.is_empty() {
@@ -111,8 +107,18 @@ fn plain(defaults: &LaunchOptions) -> LaunchOptions {
     LaunchOptions { model: None, role: None, ..defaults.clone() }
 }
 
-fn is_free(world: &World, name: &AgentName, now: Timestamp) -> Result<()> {
-    let taken = world.agents.values().find(|agent| {
+/// The tool of that name, or which there are.
+pub(super) fn known_tool<'a>(world: &'a World, name: &str) -> Result<&'a Tool> {
+    world.tools.get(name).map(AsRef::as_ref).ok_or_else(|| {
+        let known: Vec<&str> = world.tools.texts().map(|(name, _)| name).collect();
+        Error::new(Kind::NotFound, format!("there is no tool {name:?}; the tools are {}", known.join(", ")))
+    })
+}
+
+/// Whether no agent has that name that is live or can come back.
+pub(super) fn is_free(world: &World, name: &AgentName, now: Timestamp) -> Result<()> {
+    let managed = world.agents.values().filter(|agent| agent.is_managed());
+    let taken = managed.into_iter().find(|agent| {
         agent.record.name == name.as_str() && (agent.is_live(now) || agent.record.lifecycle.can_return())
     });
     let sentence = match taken {

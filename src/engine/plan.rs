@@ -1,9 +1,9 @@
 //! From a command to effects: everything that can be refused without touching a
 //! terminal or a file is refused here.
 
-use super::order::{LaunchOrder, order};
+use super::order::{LaunchOrder, is_free, known_tool, order};
 use super::world::{Agent, World};
-use crate::command::{Command, QueueChange, TroopVerb, Verb};
+use crate::command::{Adopt, Command, QueueChange, TroopVerb, Verb};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AgentId, AgentView, ChatSession, Question};
 use crate::tool::Pick;
@@ -77,6 +77,8 @@ pub enum Effect {
     },
     /// Start an agent.
     Launch(LaunchOrder),
+    /// Register an agent that runs already.
+    Adopt(Adopt),
     /// Retire the record.
     Retire {
         /// Whose.
@@ -143,6 +145,7 @@ fn control(world: &World, id: &AgentId, verb: Verb) -> Result<Effect> {
             Ok(Effect::Resize { agent, cols, rows })
         }
         Verb::Stop { force } => {
+            view.may_drive()?;
             is_live(view)?;
             Ok(Effect::Stop { agent, force })
         }
@@ -154,6 +157,7 @@ fn control(world: &World, id: &AgentId, verb: Verb) -> Result<Effect> {
             Ok(Effect::Relaunch { agent, chat })
         }
         Verb::Close => {
+            view.may_drive()?;
             is_live(view)?;
             Ok(Effect::Close { agent })
         }
@@ -185,13 +189,13 @@ fn answer(world: &World, view: &AgentView, pick: Pick) -> Result<Effect> {
 fn no_name_twice(verbs: &[TroopVerb]) -> Result<()> {
     let mut names = std::collections::BTreeSet::new();
     for verb in verbs {
-        if let TroopVerb::Launch(launch) = verb
-            && !names.insert(launch.name.as_str())
-        {
-            return Err(Error::new(
-                Kind::Exists,
-                format!("{} is launched twice; give each agent its own name", launch.name),
-            ));
+        let name = match verb {
+            TroopVerb::Launch(launch) => Some(&launch.name),
+            TroopVerb::Adopt(adopt) => adopt.name.as_ref(),
+            TroopVerb::Rescan => None,
+        };
+        if let Some(name) = name.filter(|name| !names.insert(name.as_str())) {
+            return Err(Error::new(Kind::Exists, format!("{name} is named twice; give each agent its own name")));
         }
     }
     Ok(())
@@ -200,6 +204,11 @@ fn no_name_twice(verbs: &[TroopVerb]) -> Result<()> {
 fn troop(world: &World, verb: TroopVerb, now: Timestamp) -> Result<Effect> {
     match verb {
         TroopVerb::Launch(launch) => order(world, *launch, now).map(Effect::Launch),
+        TroopVerb::Adopt(adopt) => {
+            adopt.name.as_ref().map_or(Ok(()), |name| is_free(world, name, now))?;
+            adopt.tool.as_deref().map_or(Ok(()), |tool| known_tool(world, tool).map(drop))?;
+            Ok(Effect::Adopt(adopt))
+        }
         TroopVerb::Rescan => Ok(Effect::Rescan),
     }
 }

@@ -8,11 +8,11 @@ use crate::model::history::{History, Lines};
 use crate::model::live::{Identity, Status};
 use crate::model::snapshot::Oddities;
 use crate::model::{
-    Actor, AgentId, AgentView, Event, EventKind, Home, LifecycleState, Manifest, Presets, Probe, Queued, Record,
-    Screen, Terminal, Transcript,
+    Actor, AgentId, AgentView, Event, EventKind, FoundAgent, Home, LifecycleState, Manifest, Presets, Probe, Queued,
+    Record, Screen, Terminal, Transcript,
 };
 use crate::tool::{Tool, Tools};
-use crate::tracker::{Report, Tracker};
+use crate::tracker::{Report, STARTING_LIMIT, Tracker};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,10 @@ const MAX_TICKED: usize = 64;
 /// Something that was found out or done.
 #[derive(Debug, Clone)]
 pub enum Fact {
+    /// An agent runs that nobody has registered.
+    Found(Box<FoundAgent>),
+    /// The gateway of Houmao that answers for an agent; none when none does any more.
+    Gateway(AgentId, Option<String>),
     /// A record was read, and its manifest or why that could not be.
     Record {
         /// The record.
@@ -82,6 +86,8 @@ pub struct Agent {
     pub manifest: Result<Box<Manifest>, String>,
     /// Both as `state.json` shows them: made when they are read, not at every change.
     pub(super) identity: Arc<Identity>,
+    /// What the registry cannot know of it.
+    pub(super) beside: Beside,
     /// Its tool.
     pub tool: Arc<Tool>,
     /// Its terminal.
@@ -107,7 +113,21 @@ pub struct Agent {
     pub(super) view: Option<Arc<AgentView>>,
 }
 
+/// What `state.json` shows of an agent and no record or manifest says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Beside {
+    /// It was found in somebody's pane, and no record is of it.
+    pub(super) unmanaged: bool,
+    /// Where a gateway answers that types into its terminal.
+    pub(super) gateway: Option<String>,
+}
+
 impl Agent {
+    /// Whether it is registered.
+    pub fn is_managed(&self) -> bool {
+        !self.beside.unmanaged
+    }
+
     /// Whether it is listed under `agents/`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.record.claims_live(now)
@@ -136,6 +156,11 @@ impl Agent {
     /// What was published of it last.
     pub fn view(&self) -> Option<&Arc<AgentView>> {
         self.view.as_ref()
+    }
+
+    /// Makes anew what is shown of record and manifest.
+    pub(super) fn identify(&mut self) {
+        self.identity = Arc::new(compose::identity(&self.record, self.manifest.as_deref().ok(), &self.beside));
     }
 
     pub(super) fn screen(&self) -> Screen {
@@ -200,6 +225,13 @@ impl World {
     pub fn take(&mut self, fact: Fact, now: Timestamp) -> Vec<Note> {
         match fact {
             Fact::Record { record, path, manifest } => return self.take_record(*record, path, manifest, now),
+            Fact::Found(found) => return self.take_found(*found, now),
+            Fact::Gateway(id, gateway) => {
+                return self.with(&id, now, |agent| {
+                    agent.beside.gateway = gateway;
+                    agent.identify();
+                });
+            }
             Fact::NoRecord(id) => {
                 self.dirty |= self.agents.remove(&id).is_some();
                 return Vec::new();
@@ -328,7 +360,7 @@ impl World {
         self.homes = numbered;
     }
 
-    fn take_record(
+    pub(super) fn take_record(
         &mut self,
         record: Record,
         path: Arc<Path>,
@@ -350,7 +382,7 @@ impl World {
                     && record.lifecycle.state == LifecycleState::Relaunching
                     && agent.record.lifecycle.state == LifecycleState::Active;
                 if relaunched || respawned {
-                    agent.tracker = Tracker::new(record.lifecycle.updated_at, now);
+                    agent.tracker = Tracker::new(began_at(&record, &manifest), now);
                     (agent.terminal, agent.probe) = (Terminal::Unseen, None);
                     (agent.scrollback, agent.error, agent.transcript) = (Arc::default(), Arc::default(), None);
                 }
@@ -363,15 +395,16 @@ impl World {
                         (agent.turns, agent.receipts) = (TurnLog::default(), History::default());
                     }
                 }
-                agent.identity = Arc::new(compose::identity(&record, manifest.as_deref().ok()));
                 (agent.record, agent.record_path, agent.manifest, agent.tool) = (record, path, manifest, tool);
+                agent.identify();
                 self.noting(&id, now, |agent| if respawned { agent.turns.lose(now) } else { Vec::new() })
             }
             None => {
                 self.last_slot += 1;
                 let agent = Agent {
-                    identity: Arc::new(compose::identity(&record, manifest.as_deref().ok())),
-                    tracker: Tracker::new(record.lifecycle.updated_at, now),
+                    identity: Arc::new(compose::identity(&record, manifest.as_deref().ok(), &Beside::default())),
+                    beside: Beside::default(),
+                    tracker: Tracker::new(began_at(&record, &manifest), now),
                     record,
                     record_path: path,
                     manifest,
@@ -399,7 +432,7 @@ impl World {
     }
 
     /// Changes one agent, and notes what that means for its turns and its status.
-    fn with(&mut self, id: &AgentId, now: Timestamp, change: impl FnOnce(&mut Agent)) -> Vec<Note> {
+    pub(super) fn with(&mut self, id: &AgentId, now: Timestamp, change: impl FnOnce(&mut Agent)) -> Vec<Note> {
         self.noting(id, now, |agent| {
             change(agent);
             Vec::new()
@@ -430,4 +463,11 @@ impl World {
         }
         notes.into_iter().map(|(actor, kind)| (id.clone(), actor, kind)).collect()
     }
+}
+
+/// When its program was launched. One that was joined ran already, we do not know since when: that nothing can be told
+/// of it is no beginning.
+fn began_at(record: &Record, manifest: &Result<Box<Manifest>, String>) -> Timestamp {
+    let at = record.lifecycle.updated_at;
+    if manifest.as_ref().is_ok_and(|manifest| manifest.joined) { at - STARTING_LIMIT } else { at }
 }

@@ -66,6 +66,15 @@ pub enum EventKind {
         /// The tmux session.
         session: String,
     },
+    /// Registered by troop where it ran already.
+    Adopted {
+        /// Which program.
+        tool: String,
+        /// The tmux session, which is somebody's own.
+        session: String,
+        /// The pane.
+        pane: String,
+    },
     /// First seen in the registry by this journal.
     Appeared {
         /// Which program.
@@ -198,6 +207,7 @@ impl Event {
         };
         let what = match &self.kind {
             EventKind::Launched { tool, session } => format!("launched {tool} in session {session}"),
+            EventKind::Adopted { tool, session, pane } => format!("adopted {tool} in pane {pane} of session {session}"),
             EventKind::Appeared { tool } => format!("appeared, running {tool}"),
             EventKind::Status { from, to, why } => format!("status {from} -> {to} ({why})"),
             EventKind::Prompt { text, .. } => format!("prompt: {}", text.replace('\n', "\n    ")),

@@ -307,6 +307,8 @@ pub struct Identity {
     pub agent_name: String,
     /// The id in the registry.
     pub agent_id: Arc<str>,
+    /// Whether it is registered. One that was only found in somebody's pane can be read and not driven.
+    pub managed: bool,
     /// The launch this state belongs to.
     pub generation_id: Arc<str>,
     /// Which program.
@@ -325,6 +327,8 @@ pub struct Identity {
     pub session_root: Option<Arc<Path>>,
     /// Where it works.
     pub working_directory: Option<String>,
+    /// Where a gateway of Houmao answers that types into its terminal.
+    pub gateway: Option<String>,
 }
 
 /// The registry's lifecycle, as `state.json` shows it.

@@ -4,6 +4,7 @@
 pub mod chat_session;
 pub mod event;
 pub mod evidence;
+pub mod found;
 pub mod history;
 pub mod home;
 pub mod launch_options;
@@ -24,6 +25,7 @@ pub mod wait;
 pub use chat_session::ChatSession;
 pub use event::{Actor, Event, EventKind};
 pub use evidence::{Choice, Clue, Evidence, Question};
+pub use found::{FoundAgent, FoundPane, PaneName};
 pub use history::{History, HistoryFormat};
 pub use home::Home;
 pub use launch_options::{LaunchOptions, Presets};

@@ -14,6 +14,11 @@ impl PaneId {
             .then(|| Self(text.to_owned()))
     }
 
+    /// The number behind the `%`.
+    pub fn number(&self) -> &str {
+        &self.0[1..]
+    }
+
     /// The id as tmux writes it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -107,7 +112,7 @@ pub enum Terminal {
     /// Nobody has looked yet.
     #[default]
     Unseen,
-    /// tmux has no such session, or no server runs.
+    /// tmux has no such session, no server runs, or of a session that was joined the pane is gone.
     NoSession,
     /// The session is there, and none of its panes is the agent's.
     NoPane,

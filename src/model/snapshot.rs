@@ -183,6 +183,15 @@ impl AgentView {
     pub fn may_prompt(&self) -> Result<()> {
         let name = &self.dir_name;
         self.may_type()?;
+        if let Some(gateway) = &self.state.identity.gateway {
+            return Err(Error::new(
+                Kind::Busy,
+                format!(
+                    "the gateway of Houmao at {gateway} types into {name}, and two would mix their prompts; prompt it there (houmao-mgr agents single --agent-name {agent} gateway prompt), or detach it first (... gateway detach)",
+                    agent = self.state.identity.agent_name
+                ),
+            ));
+        }
         let busy = |sentence: String| Err(Error::new(Kind::Busy, sentence));
         match self.status() {
             Status::Ready if self.state.surface.editing_input == Tristate::Yes => {
@@ -200,8 +209,26 @@ impl AgentView {
         }
     }
 
+    /// Whether it is registered, or the sentence that says how that is done.
+    pub fn may_drive(&self) -> Result<()> {
+        let identity = &self.state.identity;
+        if identity.managed {
+            return Ok(());
+        }
+        let pane = self.state.probe_snapshot.as_ref().and_then(|probe| probe.pane_id.as_deref()).unwrap_or("PANE");
+        let server = identity.tmux_socket.as_ref().map(|path| format!(" --tmux-socket {path}")).unwrap_or_default();
+        Err(Error::new(
+            Kind::Unsupported,
+            format!(
+                "{} is not registered and can only be read; adopt it first: troop adopt {pane}{server}",
+                self.dir_name
+            ),
+        ))
+    }
+
     /// Whether there is a terminal to type into, or the sentence why not.
     pub fn may_type(&self) -> Result<()> {
+        self.may_drive()?;
         if self.state.identity.backend != Backend::LocalInteractive {
             return Err(Error::new(
                 Kind::Unsupported,
@@ -247,6 +274,7 @@ impl AgentView {
 
     /// Whether its program may be started again now, or the sentence why not.
     pub fn may_relaunch(&self) -> Result<()> {
+        self.may_drive()?;
         if self.state.identity.backend != Backend::LocalInteractive {
             return Err(Error::new(
                 Kind::Unsupported,
@@ -268,6 +296,7 @@ impl AgentView {
 
     /// Whether its record may be retired: only when nothing runs any more.
     pub fn may_retire(&self) -> Result<()> {
+        self.may_drive()?;
         if self.status() == Status::Gone {
             return Ok(());
         }

@@ -24,9 +24,9 @@ pub const WINDOW_NAME: &str = "agent";
 /// The manifest in a session root.
 pub const MANIFEST_FILE: &str = "manifest.json";
 
-const BRAIN_FILE: &str = "brain_manifest.json";
-const DEFINITION_DIR: &str = "agent_def";
-const FILE_MODE: u32 = 0o600;
+pub(super) const BRAIN_FILE: &str = "brain_manifest.json";
+pub(super) const DEFINITION_DIR: &str = "agent_def";
+pub(super) const FILE_MODE: u32 = 0o600;
 
 /// What `launch_plan.metadata.owner` says of our launches.
 pub const OWNER: &str = "troop";
@@ -101,7 +101,7 @@ impl LaunchManifest {
         to_json(&wire)
     }
 
-    fn to_wire(&self, root: &Path) -> Result<ManifestV4> {
+    pub(super) fn to_wire(&self, root: &Path) -> Result<ManifestV4> {
         let backend = Word(Backend::LocalInteractive);
         let cwd = text(&self.cwd)?;
         let (executable, args) = self
@@ -258,7 +258,7 @@ impl LaunchManifest {
     }
 
     // What Houmao reads before it takes a prompt or attaches its gateway (schema version 3).
-    fn brain(&self, root: &Path) -> Result<Value> {
+    pub(super) fn brain(&self, root: &Path) -> Result<Value> {
         Ok(json!({
             "schema_version": 3,
             "inputs": {"tool": self.tool},
@@ -331,7 +331,7 @@ pub fn update_panes(root: &Path, window: &str, pane: &PaneId) -> Result<()> {
 }
 
 // A role becomes a directory's name.
-fn role_directory(role: &str) -> Result<&str> {
+pub(super) fn role_directory(role: &str) -> Result<&str> {
     if crate::model::name::is_registry_token(role) {
         return Ok(role);
     }

@@ -22,6 +22,9 @@ pub const TORN_ATTEMPTS: u32 = 10;
 /// The pause between two such readings; a write takes far less than one.
 pub const TORN_PAUSE: Duration = Duration::from_millis(5);
 
+/// The version of the schema that manifests are written in, and the only one that is read.
+pub const SCHEMA_VERSION: u32 = 4;
+
 /// The key in `launch_plan.metadata` that says which tmux server the agent is on.
 /// Houmao keeps foreign keys there, and only there.
 pub const SOCKET_KEY: &str = "troop_tmux_socket";
@@ -79,7 +82,7 @@ pub(crate) fn read_wire(path: &Path) -> Result<ManifestV4> {
 
 /// The bytes of a manifest, checked against each other.
 pub(crate) fn decode(bytes: &[u8]) -> Result<ManifestV4> {
-    wire::schema_version(bytes, 0, &[4])?;
+    wire::schema_version(bytes, 0, &[SCHEMA_VERSION.into()])?;
     let manifest = wire::object::<ManifestV4>(bytes)?;
     manifest.check().map_err(malformed)?;
     Ok(manifest)

@@ -13,6 +13,7 @@ pub mod finding;
 pub mod gateway;
 pub mod gc;
 pub mod homes;
+pub mod joined;
 pub mod journal;
 pub mod launch;
 pub mod launch_env;
@@ -31,6 +32,7 @@ pub mod watch;
 pub mod wire;
 
 pub use finding::{Finding, Severity};
+pub use joined::JoinedManifest;
 pub use journal::Journal;
 pub use launch::LaunchManifest;
 pub use lifecycle::Return;

@@ -14,7 +14,7 @@ pub const MAX_SCROLLBACK_LINES: u32 = 50_000;
 
 /// The facts in order, title and command last: both are what a program says. The
 /// title's length in bytes stands before it, so that it may hold anything.
-const FORMAT: &str = "#{pane_id} #{pane_pid} #{pane_dead} #{pane_dead_status} #{pane_dead_signal} \
+pub(super) const FORMAT: &str = "#{pane_id} #{pane_pid} #{pane_dead} #{pane_dead_status} #{pane_dead_signal} \
     #{cursor_x} #{cursor_y} #{cursor_flag} #{pane_width} #{pane_height} #{alternate_on} #{pane_input_off} #{pane_in_mode} \
     #{history_size} #{bracket_paste_flag} #{n:pane_title} #{pane_title} #{pane_current_command}";
 
@@ -220,7 +220,7 @@ fn parse_frame(pane: &PaneId, capture: Capture, replies: &[Reply]) -> Result<Opt
     Ok(whole.then(|| Frame { pane: facts, screen: Screen::parse(&rows) }))
 }
 
-fn parse_pane(text: &str) -> Option<Pane> {
+pub(super) fn parse_pane(text: &str) -> Option<Pane> {
     let mut fields = text.splitn(FIELDS + 1, ' ');
     let id = PaneId::parse(fields.next()?)?;
     let pid = fields.next()?.parse().ok()?;

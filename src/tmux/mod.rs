@@ -3,13 +3,14 @@
 //!
 //! Commands go over a [`Client`]'s connection and never by starting a program:
 //! a short-lived client costs twenty times as much, and the server tells every
-//! control client about it. The two exceptions ([`Socket::sessions`] and
-//! [`version`]) are for the time before there is a connection.
+//! control client about it. The exceptions ([`Socket::sessions`], [`version`] and what is in `found`) are for
+//! the time before there is a connection, and for servers that are to notice nothing.
 
 mod client;
 mod connection;
 mod door;
 mod event;
+mod found;
 mod frame;
 mod goodbye;
 mod input;

@@ -15,7 +15,7 @@ impl Tracker {
         match &self.reading.liveness {
             Liveness::Unseen => unless_starting(Status::Unknown, "not observed yet"),
             Liveness::Failed(why) => (Status::Unknown, why.clone()),
-            Liveness::NoSession => unless_starting(Status::Gone, "no tmux session"),
+            Liveness::NoSession => unless_starting(Status::Gone, "no tmux session or pane"),
             Liveness::Dead(why) => (Status::Down, why.clone()),
             Liveness::Ended(why) => unless_starting(Status::Down, why),
             Liveness::Behind(why) => (Status::Unknown, why.clone()),

@@ -82,6 +82,10 @@ pub(super) fn root_node(snapshot: &Snapshot, file: RootFile) -> Option<Node> {
 
 /// The node of an agent's file, if it has that name now.
 pub(super) fn agent_node(agent: &AgentView, file: AgentFile) -> Option<Node> {
+    let is_of_registry = matches!(file, AgentFile::Manifest | AgentFile::Record | AgentFile::Session);
+    if is_of_registry && !agent.state.identity.managed {
+        return None;
+    }
     let (log, is_before) = match file {
         AgentFile::History => (Log::History, false),
         AgentFile::HistoryBefore => (Log::History, true),

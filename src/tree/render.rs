@@ -144,7 +144,7 @@ fn index(snapshot: &Snapshot) -> String {
 /// The verbs that would be accepted now.
 fn legal_verbs(agent: &AgentView) -> String {
     let legal = |verb: &VerbDoc| match verb.syntax.split(' ').next() {
-        Some("stop" | "close") => agent.state.lifecycle.state.is_live(),
+        Some("stop" | "close") => agent.may_drive().is_ok() && agent.state.lifecycle.state.is_live(),
         Some("relaunch") => agent.may_relaunch().is_ok(),
         Some("interrupt") => agent.may_interrupt().is_ok(),
         Some("approve" | "deny" | "answer") => agent.may_answer().is_ok(),

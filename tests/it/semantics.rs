@@ -6,6 +6,7 @@ mod document;
 mod ends;
 mod evidence;
 mod faults;
+mod found;
 mod gc;
 mod gone;
 mod history;

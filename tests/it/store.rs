@@ -7,6 +7,7 @@ mod doctor;
 mod hostile;
 mod journal;
 mod manifest;
+mod many;
 mod records;
 mod registry;
 mod rotation;

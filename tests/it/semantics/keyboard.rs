@@ -105,7 +105,8 @@ fn nothing_is_typed_into_the_wrong_program() {
 
 /// `control` takes one verb a line: `interrupt`, `stop`, `stop --force`, `relaunch [new|last|exact ID]`, `close` and
 /// `resize COLSxROWS` for an agent,
-/// `launch NAME [OPTION...] [-- ARG...]` and `rescan` at the top. A write with several lines is
+/// `launch NAME [OPTION...] [-- ARG...]`, `adopt PANE [--name N] [--tool T] [--tmux-socket S]` and
+/// `rescan` at the top. A write with several lines is
 /// understood whole before the first verb runs, so one wrong line means that nothing is done; `cat` makes one
 /// write of several lines, the `echo` and `printf` of bash one of each. Reading the file lists the verbs that
 /// would be accepted now.

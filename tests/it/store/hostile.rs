@@ -42,7 +42,7 @@ fn stopped_with(pointer: &str, value: Value) -> Vec<u8> {
 }
 
 /// Every kind of wrong bytes, and a word of the sentence it must get.
-fn wrong_bytes() -> Vec<(Vec<u8>, &'static str)> {
+pub(super) fn wrong_bytes() -> Vec<(Vec<u8>, &'static str)> {
     let text = good().to_string();
     let identity_as_array = with("/identity", json!(["local_interactive", "claude"]));
     let twice = text.replacen("\"agent_name\"", "\"agent_name\":\"x\",\"agent_name\"", 1);
