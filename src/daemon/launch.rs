@@ -301,6 +301,8 @@ pub(super) async fn until_up(target: &Target, link: &Link) -> Result<()> {
     loop {
         let look = match look(&link.client, &link.pane).await {
             Ok(look) => look,
+            // Its pane is kept when its program ends, so a connection that is over says nothing of that: we are ending.
+            Err(_) if !link.client.is_open() => return Ok(()),
             Err(error) if error.kind() == Kind::Gone => return Err(error),
             // Nothing is wrong with a program because its screen cannot be read.
             Err(_) if Instant::now() >= deadline => return Ok(()),
