@@ -89,6 +89,8 @@ pub(super) enum Event {
     Sessions(PathBuf),
     /// The sessions of that server; none when there is no server.
     Surveyed { socket: PathBuf, sessions: Result<BTreeSet<String>> },
+    /// An agent is about to be ended: it is not looked at any more, until its record is read again.
+    Ending(AgentId),
     /// A session was made for an agent whose record is there.
     Created { agent: AgentId, generation: Arc<str>, fresh: Fresh },
     /// An effect found something out.

@@ -279,6 +279,7 @@ impl Loop {
                     self.publish(now);
                 }
             }
+            Event::Ending(agent) => self.observers.forget(&agent),
             Event::Created { agent, generation, fresh } => {
                 self.observers.created(&agent, generation, fresh, &self.world);
             }

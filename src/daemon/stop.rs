@@ -3,6 +3,7 @@
 use super::clock::now;
 use super::crash;
 use super::effects::{Hands, Target, blocking};
+use super::event::Event;
 use super::reader::read_entry;
 use super::recover::{MANIFEST_VARIABLE, Scene, Session};
 use crate::error::{Error, Kind, Result};
@@ -52,7 +53,13 @@ impl Hands {
         let left = end_gateway(&record).await;
         let joined = target.joined || scene.manifest.as_ref().is_ok_and(|manifest| manifest.joined);
         if !joined {
-            end_programs(&record, scene.session.as_ref(), force).await?;
+            // What it showed last stays readable, and not what tmux writes there when its program ends.
+            self.tell(Event::Ending(record.id.clone())).await;
+            let ended = end_programs(&record, scene.session.as_ref(), force).await;
+            if ended.is_err() {
+                self.record(target, |_, _, _| Ok(())).await?;
+            }
+            ended?;
         }
         let reason = if cannot_return(&scene, &record.manifest_path) {
             self.retire(target, Some(MANIFEST_UNREADABLE)).await?;
