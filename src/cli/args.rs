@@ -147,6 +147,12 @@ pub(super) enum Command {
         /// The command
         command: Option<String>,
     },
+    /// Run one headless turn: what to run is in that directory
+    #[command(hide = true)]
+    HeadlessTurn {
+        /// The turn's directory
+        dir: PathBuf,
+    },
     /// Run the stand-in, a small interactive agent that needs no account
     StandIn(stand_in::Args),
 }
@@ -197,6 +203,9 @@ pub(super) struct Launch {
     /// Where it works [default: the current directory]
     #[arg(long, value_name = "DIR")]
     pub(super) cwd: Option<PathBuf>,
+    /// Run each turn as a process of its own, without a terminal interface
+    #[arg(long)]
+    pub(super) headless: bool,
     /// The command in place of the tool's own
     #[arg(last = true, value_name = "ARGV")]
     pub(super) argv: Vec<String>,

@@ -138,6 +138,8 @@ pub struct Launch {
     pub cwd: Option<PathBuf>,
     /// The command line in place of the tool's; empty means the tool's.
     pub argv: Vec<String>,
+    /// Whether each turn is a process of its own.
+    pub headless: bool,
 }
 
 /// Key names, one a line.

@@ -32,7 +32,7 @@ pub const AGENT_VERBS: &[VerbDoc] = &[
 /// The verbs of the troop's `control`.
 pub const TROOP_VERBS: &[VerbDoc] = &[
     VerbDoc {
-        syntax: "launch NAME [--tool T] [--cwd DIR] [-- ARG...]",
+        syntax: "launch NAME [--tool T] [--cwd DIR] [--headless] [-- ARG...]",
         doc: "start an agent; arguments are split at blanks",
     },
     VerbDoc { syntax: "rescan", doc: "read every record again" },
@@ -96,12 +96,16 @@ pub fn troop_verbs(bytes: &[u8]) -> Result<Vec<TroopVerb>> {
 }
 
 fn launch(name: &str, mut options: &[&str]) -> Result<Option<Launch>> {
-    let mut launch = Launch { name: AgentName::new(name)?, tool: None, cwd: None, argv: Vec::new() };
+    let mut launch = Launch { name: AgentName::new(name)?, tool: None, cwd: None, argv: Vec::new(), headless: false };
     loop {
         options = match options {
             [] => return Ok(Some(launch)),
             ["--tool", tool, rest @ ..] => {
                 launch.tool = Some((*tool).to_owned());
+                rest
+            }
+            ["--headless", rest @ ..] => {
+                launch.headless = true;
                 rest
             }
             ["--cwd", dir, rest @ ..] if dir.starts_with('/') => {

@@ -127,7 +127,10 @@ impl Hands {
     async fn one(&self, job: Job, actor: &Actor) -> Result<()> {
         match job {
             Job::Deliver(target, parcel) => {
-                let delivered = self.deliver(&target, &parcel).await;
+                let delivered = match target.record.backend.is_headless() {
+                    true => self.begin_turn(&target, &parcel).await,
+                    false => self.deliver(&target, &parcel).await,
+                };
                 let progress = match &delivered {
                     Ok(submitted) => submitted.clone(),
                     Err(failed) => Progress::Failed { reason: failed.error.to_string(), typed: failed.typed },
@@ -142,7 +145,10 @@ impl Hands {
                 self.done(&target, "queue", actor, done, kind).await
             }
             Job::Interrupt(target) => {
-                let pressed = self.interrupt(&target).await;
+                let pressed = match target.record.backend.is_headless() {
+                    true => self.interrupt_turn(&target).await,
+                    false => self.interrupt(&target).await,
+                };
                 self.pressed(&target, actor, "interrupt", pressed, EventKind::Interrupted).await
             }
             Job::Answer(target, question, pick) => {

@@ -33,7 +33,8 @@ impl Hands {
         self.check_cwd(&order.cwd)?;
         let now = now();
         let name = order.name.as_str().to_owned();
-        let backend = Backend::LocalInteractive;
+        let headless = tool.headless.as_ref().filter(|_| order.headless);
+        let backend = headless.map_or(Backend::LocalInteractive, |headless| headless.backend);
         let session_id = names::session_id(backend, now);
         let root = self.settings.roots.session_root(backend, &session_id);
         let session = names::tmux_session_name(&name, now.as_millisecond());
@@ -70,6 +71,8 @@ impl Hands {
             id: record.id.clone(),
             generation: record.generation.to_string(),
             session_id,
+            backend,
+            own_backend: headless.and_then(|headless| headless.own_backend.clone()),
             tool: order.tool.clone(),
             argv: argv.clone(),
             cwd: order.cwd.clone(),
@@ -109,6 +112,8 @@ impl Hands {
         };
         self.tell(saved.await?).await;
         crash::here("launch.published");
+        // Each of its turns starts the program.
+        let argv = if headless.is_some() { super::headless::placeholder(&name) } else { argv };
         let new = NewSession {
             name: session.clone(),
             window_name: launch::WINDOW_NAME.to_owned(),
@@ -142,6 +147,9 @@ impl Hands {
             fresh: Fresh { link, events },
         })
         .await;
+        if record.backend.is_headless() {
+            self.manage(record, &created.window, created.pane.as_str()).await?;
+        }
         blocking(move || store::launch::update_panes(&root, &created.window, &created.pane)).await
     }
 

@@ -8,6 +8,7 @@ mod crash;
 mod deliver;
 mod effects;
 mod event;
+mod headless;
 mod journals;
 mod launch;
 mod observe;
@@ -21,6 +22,7 @@ mod stop;
 mod survey;
 mod walk;
 
+pub use headless::run_turn;
 pub use config::{Scope, Settings, environment, tool_overrides};
 
 use crate::error::{Error, Kind, Result};

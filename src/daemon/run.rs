@@ -18,7 +18,7 @@ use crate::store::{Change, Registry, Watch};
 use crate::tmux::Key;
 use crate::tool::Tools;
 use jiff::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +103,8 @@ pub(super) struct Loop {
     sources: Sources,
     /// When each record was read last: what was looked for before that says nothing.
     read_at: HashMap<AgentId, Instant>,
+    /// Whose last turn is being judged.
+    pub(super) judged: HashSet<AgentId>,
     scanned: bool,
     settled: bool,
     /// Commands answered once the snapshot that shows them is published.
@@ -145,6 +147,7 @@ impl Loop {
             observers,
             sources,
             read_at: HashMap::new(),
+            judged: HashSet::new(),
             scanned: false,
             settled: false,
             accepted: Vec::new(),
@@ -207,6 +210,7 @@ impl Loop {
                 if self.observers.is_current(&agent, serial) {
                     self.learn(Fact::Terminal(agent.clone(), terminal), now);
                     self.sources.looked(&agent, &self.world);
+                    self.check_turn(&agent);
                 }
             }
             Event::Reported { agent, serial, source, report } => {
@@ -219,6 +223,13 @@ impl Loop {
                     self.learn(Fact::Transcript(agent, transcript), now);
                 }
             }
+            Event::Turned { agent, serial, turns } => {
+                if self.sources.is_current(&agent, serial) {
+                    self.learn(Fact::Turns(agent.clone(), turns), now);
+                    self.check_turn(&agent);
+                }
+            }
+            Event::Judged(agent) => drop(self.judged.remove(&agent)),
             Event::Followed { agent, serial } => self.sources.read(&agent, serial),
             Event::Scrolled { agent, serial, text } => {
                 if self.observers.is_current(&agent, serial) {
@@ -231,7 +242,8 @@ impl Loop {
                 let mut missing = self.observers.surveyed(&socket, &sessions, &self.world).into_iter();
                 while !missing.as_slice().is_empty() {
                     for (id, terminal) in missing.by_ref().take(MAX_BATCH) {
-                        self.learn(Fact::Terminal(id, terminal), now);
+                        self.learn(Fact::Terminal(id.clone(), terminal), now);
+                        self.check_turn(&id);
                     }
                     self.publish(now);
                 }

@@ -1,5 +1,6 @@
 //! How what is learned of one agent changes it.
 
+use super::headless::printed;
 use super::on_screen;
 use super::turns::Progress;
 use super::world::Agent;
@@ -118,6 +119,9 @@ impl Agent {
                 let exchange = transcript.answer_to(&turn.prompt, turn.accepted_at)?;
                 transcript.is_answered(exchange).then_some(exchange)
             });
+            if self.record.backend.is_headless() {
+                return printed(self.headless.as_deref(), turn);
+            }
             match (exchange, &self.terminal) {
                 (Some(exchange), _) => Some(answer(exchange)),
                 (None, Terminal::Seen(look)) => on_screen::reply(&self.tool, look, &self.scrollback, turn),
@@ -137,10 +141,18 @@ impl Agent {
     }
 
     pub(super) fn look(&mut self, terminal: Terminal, now: Timestamp) {
+        if self.record.backend.is_headless() {
+            self.keep(terminal);
+            return self.look_at_turns(now);
+        }
         let before = self.screen();
         let words = self.manifest.as_ref().ok().and_then(|manifest| manifest.tool_version.as_deref());
         let version = words.and_then(crate::tool::version);
         self.tracker.observe(&self.tool, version.as_ref(), &terminal, &before, now);
+        self.keep(terminal);
+    }
+
+    fn keep(&mut self, terminal: Terminal) {
         // What a program showed last stays readable after its session is gone.
         if !matches!((&terminal, &self.terminal), (Terminal::NoSession, Terminal::Seen(_))) {
             self.terminal = terminal;

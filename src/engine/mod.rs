@@ -4,6 +4,7 @@
 mod agent;
 mod chronicle;
 mod compose;
+mod headless;
 mod on_screen;
 mod plan;
 mod turns;

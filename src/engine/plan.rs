@@ -94,6 +94,8 @@ pub struct LaunchOrder {
     pub argv: Vec<String>,
     /// Whether the tool's hooks are injected: nobody gave a command line of his own.
     pub has_hooks: bool,
+    /// Whether each turn is a process of its own.
+    pub headless: bool,
     /// Where it works.
     pub cwd: PathBuf,
 }
@@ -109,7 +111,7 @@ pub fn plan(world: &World, command: Command, now: Timestamp) -> Result<Vec<Effec
         Command::Queue { agent, change } => {
             let view = view(world, &agent)?;
             if let QueueChange::Put { .. } = &change {
-                view.may_type()?;
+                view.may_reach()?;
             }
             Ok(vec![Effect::Queue { agent, change }])
         }
@@ -214,8 +216,18 @@ fn order(world: &World, launch: Launch, now: Timestamp) -> Result<LaunchOrder> {
             format!("there is no tool {tool_name:?}; the tools are {}", known.join(", ")),
         ));
     };
-    let has_hooks = launch.argv.is_empty() && tool.hooks.is_some();
-    let argv = if launch.argv.is_empty() { tool.launch_argv() } else { launch.argv };
+    if launch.headless && tool.headless.is_none() {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!("{tool_name} cannot run a turn as a process of its own; launch it without --headless"),
+        ));
+    }
+    let has_hooks = launch.argv.is_empty() && tool.hooks.is_some() && !launch.headless;
+    let argv = match launch.argv {
+        argv if !argv.is_empty() => argv,
+        _ if launch.headless => tool.command.clone(),
+        _ => tool.launch_argv(),
+    };
     if argv.is_empty() {
         return Err(Error::new(
             Kind::Invalid,
@@ -223,7 +235,7 @@ fn order(world: &World, launch: Launch, now: Timestamp) -> Result<LaunchOrder> {
         ));
     }
     let cwd = launch.cwd.unwrap_or_else(|| world.default_cwd.clone());
-    Ok(LaunchOrder { name, tool: tool_name, argv, has_hooks, cwd })
+    Ok(LaunchOrder { name, tool: tool_name, argv, has_hooks, headless: launch.headless, cwd })
 }
 
 fn find<'a>(world: &'a World, id: &AgentId) -> Result<&'a Agent> {

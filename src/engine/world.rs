@@ -7,7 +7,7 @@ use crate::model::history::{History, Lines};
 use crate::model::live::{Identity, Status};
 use crate::model::snapshot::Oddities;
 use crate::model::{
-    Actor, AgentId, AgentView, Event, EventKind, Manifest, Queued, Record, Screen, Terminal, Transcript,
+    Actor, AgentId, AgentView, Event, EventKind, HeadlessTurns, Manifest, Queued, Record, Screen, Terminal, Transcript,
 };
 use crate::tool::{Tool, Tools};
 use crate::tracker::{Report, Tracker};
@@ -44,6 +44,8 @@ pub enum Fact {
     Reported(AgentId, &'static str, Option<Box<Report>>),
     /// The log that an agent's program keeps, as far as it has been read; nothing when none is known to be its.
     Transcript(AgentId, Option<Arc<Transcript>>),
+    /// How the turns stand that are processes of their own.
+    Turns(AgentId, Box<HeadlessTurns>),
     /// Lines of an agent's journal, in order.
     Journal(AgentId, Vec<Event>),
     /// A prompt was accepted.
@@ -92,6 +94,7 @@ pub struct Agent {
     pub(super) asked_at: Option<Timestamp>,
     /// The log that its program keeps, once it is known which that is.
     pub transcript: Option<Arc<Transcript>>,
+    pub(super) headless: Option<Arc<HeadlessTurns>>,
     pub(super) error: Arc<str>,
     pub(super) noted_status: Option<Status>,
     pub(super) changed: bool,
@@ -217,6 +220,7 @@ impl World {
             Fact::Transcript(id, transcript) => {
                 return self.noting(&id, now, |agent| agent.read_transcript(transcript, now));
             }
+            Fact::Turns(id, turns) => return self.noting(&id, now, |agent| agent.read_turns(*turns, now)),
             Fact::Accepted(id, prompt) => {
                 return self.noting(&id, now, |agent| {
                     (agent.prompt, agent.asked_at) = (prompt.text.as_str().into(), Some(now));
@@ -302,6 +306,7 @@ impl World {
                     agent.tracker = Tracker::new(record.lifecycle.updated_at, now);
                     agent.terminal = Terminal::Unseen;
                     (agent.scrollback, agent.error, agent.transcript) = (Arc::default(), Arc::default(), None);
+                    agent.headless = None;
                     self.last_slot += 1;
                     agent.slot = self.last_slot;
                     // A session of its own has a history of its own.
@@ -333,6 +338,7 @@ impl World {
                     receipts: History::default(),
                     asked_at: None,
                     transcript: None,
+                    headless: None,
                     error: Arc::default(),
                     noted_status: None,
                     changed: true,

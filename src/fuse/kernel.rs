@@ -134,7 +134,7 @@ impl Filesystem for TreeFs {
             Ok(name) => name,
             Err(error) => return reply.error(errno(error.kind())),
         };
-        let launch = Launch { name: name.clone(), tool: None, cwd: None, argv: Vec::new() };
+        let launch = Launch { name: name.clone(), tool: None, cwd: None, argv: Vec::new(), headless: false };
         let stat = self.stat.clone();
         let answer = Box::new(move |result: Result<()>| match result {
             Ok(()) => match stat.child(INodeNo(Node::Agents.ino()), OsStr::new(name.as_str())) {

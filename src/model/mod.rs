@@ -4,6 +4,7 @@
 pub mod chat_session;
 pub mod event;
 pub mod evidence;
+pub mod headless;
 pub mod history;
 pub mod live;
 pub mod name;
@@ -21,6 +22,7 @@ pub mod wait;
 pub use chat_session::ChatSession;
 pub use event::{Actor, Event, EventKind};
 pub use evidence::{Choice, Clue, Evidence, Question};
+pub use headless::HeadlessTurns;
 pub use history::{History, HistoryFormat};
 pub use live::{LiveState, Status};
 pub use name::{AgentId, AgentName};

@@ -5,8 +5,8 @@ use super::atomic::write_replace;
 use super::dir::make_private;
 use super::manifest::{self, SOCKET_KEY};
 use super::wire::manifest_v4::{
-    AgentLaunchAuthority, Endpoint, GatewayAuthority, HomeSelector, Interactive, LaunchAuthority, LaunchPlan,
-    LocalInteractive, ManifestV4, Posture, PromptMode, Provenance, RoleInjection, RoleMethod, Runtime, SelectionSource,
+    AgentLaunchAuthority, Endpoint, GatewayAuthority, Headless, HomeSelector, Interactive, LaunchAuthority, LaunchPlan,
+    LocalInteractive, ManifestV4, Posture, PromptMode, Provenance, Resume, RoleInjection, RoleMethod, Runtime, SelectionSource,
     Tmux, WindowRole, first_window,
 };
 use super::wire::{Object, Word, time_text, to_json};
@@ -28,6 +28,9 @@ const ENV_FILE: &str = "launch.env";
 const DEFINITION_DIR: &str = "agent_def";
 const FILE_MODE: u32 = 0o600;
 
+/// The key in `launch_plan.metadata` with our own word for a backend.
+const BACKEND_KEY: &str = "troop_backend";
+
 /// What `launch_plan.metadata.owner` says of our launches.
 pub const OWNER: &str = "troop";
 
@@ -42,6 +45,10 @@ pub struct LaunchManifest {
     pub generation: String,
     /// The last part of the session root.
     pub session_id: String,
+    /// How it is driven.
+    pub backend: Backend,
+    /// Our own word for that, where Houmao has none.
+    pub own_backend: Option<String>,
     /// Which program.
     pub tool: String,
     /// Program and arguments, as started.
@@ -80,7 +87,7 @@ impl LaunchManifest {
     }
 
     fn to_wire(&self, root: &Path) -> Result<ManifestV4> {
-        let backend = Word(Backend::LocalInteractive);
+        let backend = Word(self.backend);
         let cwd = text(&self.cwd)?;
         let (executable, args) = self
             .argv
@@ -92,6 +99,17 @@ impl LaunchManifest {
         let mut metadata = Map::from_iter([("owner".to_owned(), Value::from(OWNER))]);
         if let Some(socket) = &self.tmux_socket {
             metadata.insert(SOCKET_KEY.to_owned(), text(socket)?.into());
+        }
+        if let Some(own) = &self.own_backend {
+            metadata.insert(BACKEND_KEY.to_owned(), own.as_str().into());
+        }
+        let is_headless = self.backend.is_headless();
+        let mut backend_state = Map::new();
+        if is_headless {
+            for (key, value) in [("session_id", Value::Null), ("resume_selection_kind", "none".into())] {
+                backend_state.insert(key.to_owned(), value);
+            }
+            backend_state.insert("resume_selection_value".to_owned(), Value::Null);
         }
         Ok(ManifestV4 {
             schema_version: 4,
@@ -170,22 +188,32 @@ impl LaunchManifest {
             }),
             launch_policy_provenance: self.provenance(),
             system_prompt: None,
-            backend_state: Map::from_iter([
-                ("turn_index".to_owned(), 0.into()),
-                ("role_bootstrap_applied".to_owned(), true.into()),
-                ("working_directory".to_owned(), cwd.clone().into()),
-                ("tmux_session_name".to_owned(), self.session.clone().into()),
-                ("tmux_window_name".to_owned(), WINDOW_NAME.into()),
-                ("tmux_window_id".to_owned(), window.into()),
-                ("tmux_pane_id".to_owned(), pane.into()),
-            ]),
+            backend_state: {
+                backend_state.extend([
+                    ("turn_index".to_owned(), 0.into()),
+                    ("role_bootstrap_applied".to_owned(), true.into()),
+                    ("working_directory".to_owned(), cwd.clone().into()),
+                    ("tmux_session_name".to_owned(), self.session.clone().into()),
+                    ("tmux_window_name".to_owned(), WINDOW_NAME.into()),
+                    ("tmux_window_id".to_owned(), window.into()),
+                    ("tmux_pane_id".to_owned(), pane.into()),
+                ]);
+                backend_state
+            },
             codex: None,
-            headless: None,
-            local_interactive: Some(Object(LocalInteractive {
-                turn_index: 0,
-                role_bootstrap_applied: true,
-                working_directory: cwd,
-            })),
+            headless: is_headless.then(|| {
+                Object(Headless {
+                    session_id: None,
+                    turn_index: 0,
+                    role_bootstrap_applied: true,
+                    working_directory: cwd.clone(),
+                    resume_selection_kind: Word(Resume::None),
+                    resume_selection_value: None,
+                })
+            }),
+            local_interactive: (!is_headless).then(|| {
+                Object(LocalInteractive { turn_index: 0, role_bootstrap_applied: true, working_directory: cwd })
+            }),
             cao: None,
             houmao_server: None,
         })

@@ -7,6 +7,7 @@
 //! the generation; what cannot be understood is reported and never deleted.
 
 pub mod atomic;
+pub mod conversation;
 mod dir;
 pub mod doctor;
 pub mod finding;
@@ -14,6 +15,7 @@ pub mod journal;
 pub mod launch;
 pub mod lifecycle;
 pub mod lock;
+pub mod managed;
 pub mod manifest;
 pub mod names;
 pub mod registry;
@@ -21,6 +23,7 @@ pub mod reports;
 pub mod roots;
 pub mod scan;
 pub mod spool;
+pub mod turn_dir;
 pub mod watch;
 pub mod wire;
 
@@ -28,8 +31,10 @@ pub use finding::{Finding, Severity};
 pub use journal::Journal;
 pub use launch::LaunchManifest;
 pub use lock::AgentLock;
+pub use managed::Managed;
 pub use registry::{Expect, Registry};
 pub use roots::Roots;
 pub use scan::{Entry, Scan};
+pub use turn_dir::TurnDir;
 pub use watch::{Change, Watch};
 pub use wire::external::ExternalRecord;

@@ -22,7 +22,7 @@ use crate::model::{AgentView, Listing, Queued, Snapshot, Status};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
-use table::{AGENT, AgentFile, Form, ROOT, RootFile, TURN, WaitFile};
+use table::{AGENT, AgentFile, Form, ROOT, RootFile, WaitFile};
 
 /// Where a link leads whose target nobody knows: nowhere.
 const UNKNOWN: &str = "unknown";
@@ -95,8 +95,7 @@ pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
             agent.queue.iter().find(|queued| *queued.name == *name).map(|_| Node::queued(slot, name))
         }
         Node::Turn(slot, turn) => {
-            turns::find(snapshot, slot, turn)?;
-            TURN.iter().find(|row| row.name == name).map(|row| Node::TurnFile(slot, turn, row.file))
+            turns::rows(snapshot, slot, turn)?.find(|row| row.name == name).map(|row| Node::TurnFile(slot, turn, row.file))
         }
         _ => None,
     }
@@ -161,8 +160,7 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
             agent.queue.iter().map(entry).collect()
         }
         Node::Turn(slot, turn) => {
-            turns::find(snapshot, slot, turn)?;
-            TURN.iter().map(|row| entry(row.name, Node::TurnFile(slot, turn, row.file))).collect()
+            turns::rows(snapshot, slot, turn)?.map(|row| entry(row.name, Node::TurnFile(slot, turn, row.file))).collect()
         }
         _ => return None,
     })
@@ -190,6 +188,9 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
         }
         Node::TurnFile(slot, turn, file) => {
             let mtime = Some(turns::find(snapshot, slot, turn)?.changed_at());
+            if file.row().form == Form::Link {
+                return link_attributes(snapshot, node, mtime);
+            }
             let size = content(snapshot, node)?.len() as u64;
             Some(Attributes { kind: NodeKind::File, mode: file.row().form.mode(), size, mtime })
         }
@@ -253,6 +254,7 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
     match node {
         Node::IdLink(slot) => agent(slot).map(|found| to("../", found)),
         Node::StatusLink(slot) | Node::ToolLink(slot) => agent(slot).map(|found| to("../../", found)),
+        Node::TurnFile(slot, turn, file) => turns::target(snapshot, slot, turn, file),
         Node::LastTurn(slot) => {
             let (_, view) = agent(slot)?;
             view.turns.last().map(|turn| PathBuf::from(turn.number.to_string()))
@@ -284,9 +286,10 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
 /// The kind of `node`, which never changes.
 pub fn kind(node: Node) -> NodeKind {
     match node {
-        Node::RootFile(_) | Node::ToolFile(_) | Node::TurnFile(..) | Node::Queued(..) | Node::Log(..) => NodeKind::File,
+        Node::RootFile(_) | Node::ToolFile(_) | Node::Queued(..) | Node::Log(..) => NodeKind::File,
         Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) | Node::LastTurn(_) => NodeKind::Link,
         Node::WaitTurn(..) => NodeKind::File,
+        Node::TurnFile(_, _, file) => kind_of(file.row().form),
         Node::WaitFile(_, file) => kind_of(file.row().form),
         Node::AgentFile(_, file) => kind_of(file.row().form),
         _ => NodeKind::Dir,
