@@ -27,7 +27,13 @@ pub(super) fn launch(common: &Common, options: Launch) -> Result<()> {
         None => context.settings.default_cwd.clone(),
     };
     let daemon = context.start(Scope::Records)?;
-    let launch = command::Launch { name, tool: Some(options.tool), cwd: Some(cwd), argv: options.argv, headless: options.headless };
+    let launch = command::Launch {
+        name,
+        tool: Some(options.tool),
+        cwd: Some(cwd),
+        argv: options.argv,
+        headless: options.headless,
+    };
     daemon.port().call(Command::launch(launch), actor(), Until::Done, LIMIT)
 }
 

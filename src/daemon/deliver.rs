@@ -295,7 +295,13 @@ impl Hands {
 }
 
 /// The receipt of keys.
-pub(super) fn pressed(verb: String, keys: Vec<String>, presses: u32, pressed_at: Timestamp, reason: Option<String>) -> Pressed {
+pub(super) fn pressed(
+    verb: String,
+    keys: Vec<String>,
+    presses: u32,
+    pressed_at: Timestamp,
+    reason: Option<String>,
+) -> Pressed {
     let stage = if reason.is_none() { Stage::Confirmed } else { Stage::Unconfirmed };
     Pressed { verb, stage, question: None, choice: None, keys, presses, pressed_at, settled_at: now(), reason }
 }

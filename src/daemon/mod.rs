@@ -22,8 +22,8 @@ mod stop;
 mod survey;
 mod walk;
 
-pub use headless::run_turn;
 pub use config::{Scope, Settings, environment, tool_overrides};
+pub use headless::run_turn;
 
 use crate::error::{Error, Kind, Result};
 use crate::port::{self, Port};

@@ -51,7 +51,12 @@ impl Agent {
             }
         }
         // A prompt of our own is known already. An old one is over, or nobody knows any more.
-        match elsewhere.filter(|_| !self.turns.is_delivering()) {
+        // Of one that is a process of its own the files tell that it has begun.
+        let told = |elsewhere: &Elsewhere| {
+            !self.turns.is_delivering()
+                && !(self.record.backend.is_headless() && matches!(elsewhere, Elsewhere::Confirmed(_)))
+        };
+        match elsewhere.filter(told) {
             Some(Elsewhere::Accepted(at)) if now < at + ELSEWHERE_LIMIT => self.tracker.accepted_elsewhere(at),
             Some(Elsewhere::Confirmed(_)) if self.tracker.has_submission() => self.tracker.proven(now),
             // Whoever looks right after it has been submitted may see the composer of before.

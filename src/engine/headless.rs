@@ -19,23 +19,22 @@ impl Agent {
         let ours = turns.prompt_id.clone().filter(|id| {
             self.turns.delivers(id) || self.turns.open().is_some_and(|open| open.prompt_id.as_ref() == Some(id))
         });
-        if let Some(prompt_id) = turns.prompt_id.clone().filter(|_| turns.has_begun()) {
-            notes.extend(self.turns.has_process(&prompt_id, turns.last.started_at_utc.unwrap_or(now), now));
-            if ours.is_some() {
-                self.tracker.proven(now);
-            }
+        if let Some(prompt_id) = turns.prompt_id.as_deref().filter(|_| turns.has_begun()) {
+            notes.extend(self.turns.has_process(prompt_id, turns.last.started_at_utc.unwrap_or(now), now));
         }
-        if ours.is_some() && !turns.is_active() {
-            if turns.has_begun() {
+        match ours {
+            Some(_) if turns.has_begun() => {
                 // It may have begun and ended with nobody to see it run.
                 let running = Headless { standing: Some(TurnStanding::Active), ..turns.last.clone() };
                 self.show_turns(HeadlessTurns { last: running, ..turns.clone() }, now);
+                self.tracker.proven(now);
                 notes.extend(self.follow_turns(now));
-            } else {
+            }
+            Some(prompt_id) if !turns.is_active() => {
                 let reason = turns.last.error.clone().unwrap_or_else(|| "its program was never started".to_owned());
-                let prompt_id = ours.as_deref().unwrap_or_default().to_owned();
                 notes.extend(self.progress(&prompt_id, Progress::Failed { reason, typed: true }, now));
             }
+            Some(_) | None => {}
         }
         self.show_turns(turns, now);
         notes

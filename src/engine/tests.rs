@@ -148,11 +148,23 @@ fn one_verb_that_cannot_be_refuses_them_all() {
     assert_eq!(refused.kind(), Kind::Busy, "{refused}");
     let verbs = vec![
         TroopVerb::Rescan,
-        TroopVerb::Launch(Launch { name: AgentName::new("alice").unwrap(), tool: None, cwd: None, argv: vec![], headless: false }),
+        TroopVerb::Launch(Launch {
+            name: AgentName::new("alice").unwrap(),
+            tool: None,
+            cwd: None,
+            argv: vec![],
+            headless: false,
+        }),
     ];
     assert!(plan(&world, Command::Troop { verbs }, at(1)).is_err());
     let twice = (0..2).map(|_| {
-        TroopVerb::Launch(Launch { name: AgentName::new("new").unwrap(), tool: None, cwd: None, argv: vec![], headless: false })
+        TroopVerb::Launch(Launch {
+            name: AgentName::new("new").unwrap(),
+            tool: None,
+            cwd: None,
+            argv: vec![],
+            headless: false,
+        })
     });
     let twice = plan(&world, Command::Troop { verbs: twice.collect() }, at(1)).unwrap_err();
     assert_eq!(twice.kind(), Kind::Exists, "{twice}");

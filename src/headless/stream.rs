@@ -104,7 +104,8 @@ impl Stream {
             }
         }
         let word = |key: &str| raw.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let event_type = [word("type"), word("subtype")].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>();
+        let event_type =
+            [word("type"), word("subtype")].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>();
         Some(Heard { kind, message, continues, event_type: event_type.join("."), raw })
     }
 
@@ -156,11 +157,12 @@ impl Stream {
 
 fn is(rule: &EventRule, line: &Value) -> bool {
     let excluded = at(rule.unless.as_ref(), line).is_some_and(|there| !there.is_null());
-    !excluded && rule.when.iter().all(|(pointer, word)| match line.pointer(pointer) {
-        Some(Value::String(there)) => there == word,
-        Some(Value::Bool(there)) => there.to_string() == *word,
-        _ => false,
-    })
+    !excluded
+        && rule.when.iter().all(|(pointer, word)| match line.pointer(pointer) {
+            Some(Value::String(there)) => there == word,
+            Some(Value::Bool(there)) => there.to_string() == *word,
+            _ => false,
+        })
 }
 
 fn at<'a>(pointer: Option<&String>, line: &'a Value) -> Option<&'a Value> {

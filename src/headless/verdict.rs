@@ -60,7 +60,8 @@ mod tests {
 
     const INIT: &str = r#"{"type":"system","subtype":"init","session_id":"s"}"#;
     const WELL: &str = r#"{"type":"result","subtype":"success","is_error":false,"result":"yes","session_id":"s"}"#;
-    const BADLY: &str = r#"{"type":"result","subtype":"error_during_execution","is_error":true,"result":"no","session_id":"s"}"#;
+    const BADLY: &str =
+        r#"{"type":"result","subtype":"error_during_execution","is_error":true,"result":"no","session_id":"s"}"#;
 
     #[test]
     fn code_and_words_together() {

@@ -6,8 +6,8 @@ use super::dir::make_private;
 use super::manifest::{self, SOCKET_KEY};
 use super::wire::manifest_v4::{
     AgentLaunchAuthority, Endpoint, GatewayAuthority, Headless, HomeSelector, Interactive, LaunchAuthority, LaunchPlan,
-    LocalInteractive, ManifestV4, Posture, PromptMode, Provenance, Resume, RoleInjection, RoleMethod, Runtime, SelectionSource,
-    Tmux, WindowRole, first_window,
+    LocalInteractive, ManifestV4, Posture, PromptMode, Provenance, Resume, RoleInjection, RoleMethod, Runtime,
+    SelectionSource, Tmux, WindowRole, first_window,
 };
 use super::wire::{Object, Word, time_text, to_json};
 use crate::error::{Error, Kind, Result};

@@ -158,7 +158,9 @@ impl Managed {
             },
             None => Authority { tracked_agent_id: managed.id().to_owned(), ..authority },
         };
-        let same = |before: &Authority| Authority { updated_at_utc: before.updated_at_utc.clone(), ..authority.clone() } == *before;
+        let same = |before: &Authority| {
+            Authority { updated_at_utc: before.updated_at_utc.clone(), ..authority.clone() } == *before
+        };
         if !before.as_ref().is_some_and(same) {
             make_private(&managed.dir.join(TURNS))?;
             managed.write(AUTHORITY, &authority)?;

@@ -94,9 +94,9 @@ pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
             let (_, agent) = snapshot.by_slot(slot)?;
             agent.queue.iter().find(|queued| *queued.name == *name).map(|_| Node::queued(slot, name))
         }
-        Node::Turn(slot, turn) => {
-            turns::rows(snapshot, slot, turn)?.find(|row| row.name == name).map(|row| Node::TurnFile(slot, turn, row.file))
-        }
+        Node::Turn(slot, turn) => turns::rows(snapshot, slot, turn)?
+            .find(|row| row.name == name)
+            .map(|row| Node::TurnFile(slot, turn, row.file)),
         _ => None,
     }
 }
@@ -159,9 +159,9 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
             let entry = |queued: &Queued| Entry { name: queued.name.clone(), node: Node::queued(slot, &queued.name) };
             agent.queue.iter().map(entry).collect()
         }
-        Node::Turn(slot, turn) => {
-            turns::rows(snapshot, slot, turn)?.map(|row| entry(row.name, Node::TurnFile(slot, turn, row.file))).collect()
-        }
+        Node::Turn(slot, turn) => turns::rows(snapshot, slot, turn)?
+            .map(|row| entry(row.name, Node::TurnFile(slot, turn, row.file)))
+            .collect(),
         _ => return None,
     })
 }

@@ -7,6 +7,7 @@ mod ends;
 mod evidence;
 mod faults;
 mod gone;
+mod headless;
 mod history;
 mod keyboard;
 mod listing;

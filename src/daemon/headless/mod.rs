@@ -160,8 +160,9 @@ impl Begin {
     fn run(&self, managed: &Managed, turn: &TurnDir, next: NextTurn) -> Result<Run> {
         let NextTurn { mut argv, cwd, chat, .. } = next;
         argv.extend(self.definition.arguments(&chat, &turn.prompt_path().to_string_lossy()));
-        let definition = serde_json::to_value(&self.definition)
-            .map_err(|error| Error::new(Kind::Invalid, format!("the tool definition cannot be written down: {error}")))?;
+        let definition = serde_json::to_value(&self.definition).map_err(|error| {
+            Error::new(Kind::Invalid, format!("the tool definition cannot be written down: {error}"))
+        })?;
         Ok(Run {
             schema_version: 1,
             turn_id: new_id(),

@@ -3,8 +3,8 @@
 
 use super::super::clock::now;
 use super::super::crash;
-use super::judge::{Standing, finish};
 use super::LOCK_LIMIT;
+use super::judge::{Standing, finish};
 use crate::error::{Error, Kind, Result};
 use crate::headless::{Heard, Stream};
 use crate::model::record::Backend;
@@ -104,7 +104,8 @@ fn start(turn: &TurnDir, run: &Run) -> Result<(Child, Started)> {
         .ok_or_else(|| Error::new(Kind::Invalid, "there is no program to start; launch the agent again"))?;
     let prompt = if run.prompt_on_stdin {
         let path = turn.prompt_path();
-        let file = File::open(&path).map_err(|error| Error::io(format_args!("cannot read {}", path.display()), &error))?;
+        let file =
+            File::open(&path).map_err(|error| Error::io(format_args!("cannot read {}", path.display()), &error))?;
         Stdio::from(file)
     } else {
         Stdio::null()

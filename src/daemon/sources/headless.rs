@@ -3,12 +3,12 @@
 use super::place::{Place, Places};
 use super::{Follow, News};
 use crate::headless::Stream;
+use crate::model::ChatSession;
 use crate::model::HeadlessTurns;
 use crate::model::headless::{Headless, MAX_SHOWN, TurnStanding, Verdict};
 use crate::store::TurnDir;
 use crate::store::conversation::next_turn;
 use crate::store::turn_dir::{Run, STDOUT, VERDICT, artifacts};
-use crate::model::ChatSession;
 use crate::tool;
 use crate::transcript::{self, Tail};
 use std::path::{Path, PathBuf};
@@ -115,11 +115,8 @@ impl Last {
         });
         let is_active = verdict.is_none();
         let pids = started.filter(|_| is_active).map(|started| (started.runner.pid, started.child.pid));
-        let Verdict { standing, returncode, error } = verdict.unwrap_or(Verdict {
-            standing: TurnStanding::Active,
-            returncode: None,
-            error: None,
-        });
+        let Verdict { standing, returncode, error } =
+            verdict.unwrap_or(Verdict { standing: TurnStanding::Active, returncode: None, error: None });
         let turn_id = run.as_ref().map(|run| run.turn_id.clone());
         HeadlessTurns {
             last: Headless {

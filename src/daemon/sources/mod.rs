@@ -138,10 +138,18 @@ impl Sources {
             Terminal::Seen(_) | Terminal::NoSession if is_headless => None,
             _ => return,
         };
-        if !is_headless && agent.tool.status_file.is_none() && agent.tool.hooks.is_none() && agent.tool.transcripts.is_empty() {
+        if !is_headless
+            && agent.tool.status_file.is_none()
+            && agent.tool.hooks.is_none()
+            && agent.tool.transcripts.is_empty()
+        {
             return;
         }
-        let ours = || look.into_iter().flat_map(|look| look.programs.in_front().filter(|p| agent.tool.owns(&p.comm, &p.argv))).take(MAX_PROGRAMS);
+        let ours = || {
+            look.into_iter()
+                .flat_map(|look| look.programs.in_front().filter(|p| agent.tool.owns(&p.comm, &p.argv)))
+                .take(MAX_PROGRAMS)
+        };
         if !is_headless && self.known.get(id).map_or(&[][..], |known| &known.programs).iter().eq(ours()) {
             return;
         }
