@@ -27,11 +27,22 @@ pub(super) struct Target {
     pub(super) link: Option<Link>,
     /// The session is somebody's own.
     pub(super) joined: bool,
+    /// The number of its last turn, where turns are processes of their own.
+    pub(super) last_turn: u64,
 }
 
 impl Target {
     pub(super) fn bare(record: Record, tool: Arc<Tool>, socket: Socket, link: Option<Link>) -> Self {
-        Self { name: record.name.clone(), root: journal_root(&record), record, tool, socket, link, joined: false }
+        Self {
+            name: record.name.clone(),
+            root: journal_root(&record),
+            record,
+            tool,
+            socket,
+            link,
+            joined: false,
+            last_turn: 0,
+        }
     }
 
     /// The connection, if there is one.

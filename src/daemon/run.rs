@@ -18,7 +18,7 @@ use crate::store::{Change, Registry, Watch};
 use crate::tmux::Key;
 use crate::tool::Tools;
 use jiff::Timestamp;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,8 +103,8 @@ pub(super) struct Loop {
     sources: Sources,
     /// When each record was read last: what was looked for before that says nothing.
     read_at: HashMap<AgentId, Instant>,
-    /// Whose last turn is being judged.
-    pub(super) judged: HashSet<AgentId>,
+    /// Whose last turn is being judged, and whether that is to be done once more.
+    pub(super) judged: HashMap<AgentId, bool>,
     scanned: bool,
     settled: bool,
     /// Commands answered once the snapshot that shows them is published.
@@ -147,7 +147,7 @@ impl Loop {
             observers,
             sources,
             read_at: HashMap::new(),
-            judged: HashSet::new(),
+            judged: HashMap::new(),
             scanned: false,
             settled: false,
             accepted: Vec::new(),
@@ -229,7 +229,7 @@ impl Loop {
                     self.check_turn(&agent);
                 }
             }
-            Event::Judged(agent) => drop(self.judged.remove(&agent)),
+            Event::Judged(agent) => self.was_judged(&agent),
             Event::Followed { agent, serial } => self.sources.read(&agent, serial),
             Event::Scrolled { agent, serial, text } => {
                 if self.observers.is_current(&agent, serial) {
@@ -371,7 +371,8 @@ impl Loop {
         let socket = self.observers.socket_of(manifest);
         let link = self.observers.link(id);
         let joined = manifest.is_some_and(|manifest| manifest.joined);
-        Some(Target { joined, ..Target::bare(agent.record.clone(), agent.tool.clone(), socket, link) })
+        let last_turn = agent.headless().map_or(0, |turns| turns.last.turn_index);
+        Some(Target { joined, last_turn, ..Target::bare(agent.record.clone(), agent.tool.clone(), socket, link) })
     }
 
     fn pass_time(&mut self, now: Timestamp) {

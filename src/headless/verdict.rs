@@ -35,7 +35,9 @@ pub fn verdict(facts: Facts<'_>, stream: &Stream) -> Verdict {
     }
     let said = stream.error().or(complaint).map(|said| format!(": {said}")).unwrap_or_default();
     let error = match exit_code {
-        _ if !begun => "its program was never started: what was to start it ended before".to_owned(),
+        _ if !begun && !stream.is_understood() => {
+            "its program was never started: what was to start it ended before".to_owned()
+        }
         Some(0) if stream.ended().is_none() => {
             format!("the program ended and did not say that its turn was over{said}")
         }

@@ -65,7 +65,7 @@ pub const MAX_SHOWN: usize = 64;
 impl HeadlessTurns {
     /// Whether the program of the last turn was started.
     pub fn has_begun(&self) -> bool {
-        self.last.started_at_utc.is_some()
+        self.last.started_at_utc.is_some() || self.last.standing == Some(TurnStanding::Completed)
     }
 
     /// Whether a turn goes on.

@@ -141,15 +141,20 @@ impl TurnDir {
         all
     }
 
-    /// The last turn of a session root.
+    /// The last turn of a session root that is more than a directory: whoever made that may have died at once.
     pub fn last(session_root: &Path) -> Option<Self> {
-        Self::all(session_root).pop()
+        Self::all(session_root).into_iter().rev().find(Self::is_prepared)
+    }
+
+    /// Whether it says what is to be run, or what runs.
+    pub fn is_prepared(&self) -> bool {
+        [RUN, PROCESS, EXIT_CODE].iter().any(|name| self.file(name).exists())
     }
 
     /// Makes the directory of the turn after the last, after `least` as well.
     pub fn create(session_root: &Path, least: u64) -> Result<Self> {
         make_private(&artifacts(session_root))?;
-        let first = Self::last(session_root).map_or(0, |turn| turn.index).max(least) + 1;
+        let first = Self::all(session_root).last().map_or(0, |turn| turn.index).max(least) + 1;
         for index in first..first + MAX_TRIES {
             let path = artifacts(session_root).join(format!("turn-{index:04}"));
             match std::fs::DirBuilder::new().mode(0o700).create(&path) {
@@ -301,6 +306,9 @@ mod tests {
         std::fs::write(artifacts(root.path()).join("note"), "x").unwrap();
         let all: Vec<u64> = TurnDir::all(root.path()).iter().map(TurnDir::index).collect();
         assert_eq!(all, [1, 2, 10]);
+        assert_eq!(TurnDir::last(root.path()), None, "nothing is in them");
+        std::fs::write(artifacts(root.path()).join("turn-0002").join(PROCESS), "{}").unwrap();
+        assert_eq!(TurnDir::last(root.path()).unwrap().index(), 2);
     }
 
     #[test]

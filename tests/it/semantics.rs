@@ -8,6 +8,7 @@ mod evidence;
 mod faults;
 mod gone;
 mod headless;
+mod headless_crash;
 mod history;
 mod keyboard;
 mod listing;

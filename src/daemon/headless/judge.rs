@@ -3,6 +3,7 @@
 use super::super::clock::now;
 use super::super::crash;
 use super::super::effects::{Hands, Target};
+use super::super::event::Event;
 use super::super::run::Loop;
 use super::{blocking, lock};
 use crate::error::Result;
@@ -58,13 +59,11 @@ fn known(pid: i32) -> Option<Known> {
     Some(Known { pid, start_time: process::start_time(pid)? })
 }
 
-/// Writes down how a turn ended, in all places; what is there already stays. The verdict comes last of what people
-/// read: whoever sees it sees the rest. The caller holds the agent's lock, and knows that the turn is over.
+/// Writes down how a turn ended, in all places; the verdict comes last, so that whoever sees it sees the rest. The caller holds the agent's lock, and knows that the turn is over.
 pub(super) fn finish(turn: &TurnDir, standing: Standing) -> Result<Option<Verdict>> {
     let (Standing::Over, Some(run)) = (standing, turn.run()) else { return Ok(None) };
     let managed = Managed::at(run.managed_dir.clone());
     if let Some(known) = turn.verdict() {
-        managed.clear_active(&run.turn_id);
         return Ok(Some(known));
     }
     let stream = stream(turn, &run);
@@ -80,13 +79,16 @@ pub(super) fn finish(turn: &TurnDir, standing: Standing) -> Result<Option<Verdic
         conversation::went_on(&run.session_root, session, run.turn_index)?;
     }
     crash::here("headless.manifest");
-    if let Some(before) = managed.turn(&run.turn_id) {
+    let active =
+        || managed.active().filter(|active| active.turn_id == run.turn_id).map(|active| TurnRecord::new(&active));
+    if let Some(before) = managed.turn(&run.turn_id).or_else(active) {
         managed.set_turn(&record(turn, before, &verdict, started.as_ref(), &stream))?;
     }
     crash::here("headless.recorded");
+    managed.clear_active(&run.turn_id);
+    crash::here("headless.cleared");
     turn.set_verdict(&verdict)?;
     crash::here("headless.judged");
-    managed.clear_active(&run.turn_id);
     Ok(Some(verdict))
 }
 
@@ -191,14 +193,27 @@ impl Loop {
             Terminal::Unseen | Terminal::Failed(_) => false,
         };
         let goes_on = agent.headless().is_some_and(|turns| turns.is_active());
-        if !is_still || !goes_on || !self.judged.insert(id.clone()) {
+        if !is_still || !goes_on {
+            return;
+        }
+        // What is learned while one judges may have come too late for it.
+        if let Some(again) = self.judged.get_mut(id) {
+            *again = true;
             return;
         }
         let Some(target) = self.target(id) else { return };
+        self.judged.insert(id.clone(), false);
         let (hands, id) = (self.hands.clone(), id.clone());
         tokio::spawn(async move {
             hands.judge(target).await;
-            hands.tell(super::super::event::Event::Judged(id)).await;
+            hands.tell(Event::Judged(id)).await;
         });
+    }
+
+    /// Somebody has judged the last turn of an agent, or found that it goes on.
+    pub(in super::super) fn was_judged(&mut self, id: &AgentId) {
+        if self.judged.remove(id) == Some(true) {
+            self.check_turn(id);
+        }
     }
 }

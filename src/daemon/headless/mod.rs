@@ -57,6 +57,7 @@ impl Hands {
             text: parcel.text.clone(),
             definition,
             pane_dead,
+            last_turn: target.last_turn,
         };
         let at = now();
         let turn = blocking(move || begin.admit()).await?;
@@ -78,8 +79,9 @@ impl Hands {
             std::env::current_exe().map_err(|error| Error::io("cannot find this program's own path", &error))?;
         let argv =
             [ourselves.to_string_lossy().into_owned(), RUNNER.to_owned(), turn.path().to_string_lossy().into_owned()];
-        link.attend();
         link.client.run_in(&link.pane, &argv).await?;
+        // It may end before it writes anything that would announce it.
+        link.attend();
         crash::here("headless.started");
         Ok(())
     }
@@ -114,6 +116,8 @@ struct Begin {
     text: String,
     definition: Headless,
     pane_dead: bool,
+    /// The number of the last turn when the prompt was accepted.
+    last_turn: u64,
 }
 
 impl Begin {
@@ -122,6 +126,11 @@ impl Begin {
         let name = &self.record.name;
         if let Some(last) = TurnDir::last(&self.root) {
             match judge::standing(&last, self.pane_dead) {
+                // Somebody else's has begun and ended while we waited.
+                Standing::Over if last.index() > self.last_turn => {
+                    let sentence = format!("another prompt to {name} came first; look at its answer, and try again");
+                    return Err(Error::new(Kind::Busy, sentence));
+                }
                 Standing::Over => drop(judge::finish(&last, Standing::Over)?),
                 Standing::Starting | Standing::Runs { .. } => {
                     let sentence = format!("a turn of {name} goes on; wait until its status is ready, or interrupt it");

@@ -17,7 +17,7 @@ use crate::tool::Headless;
 use crate::tool::headless::{Interrupting, PromptWay};
 use crate::transcript::{News, Tail};
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -48,6 +48,8 @@ async fn run(dir: &Path) -> Result<()> {
     let invalid = || Error::new(Kind::Invalid, format!("{} is not the directory of a turn", dir.display()));
     let turn = TurnDir::at(dir).ok_or_else(invalid)?;
     let run = turn.run().ok_or_else(invalid)?;
+    // Whoever looks at the pane hears of it from now on.
+    show_prompt(&turn, &run);
     // Before the program is there: from its first moment on nothing ends us but SIGKILL.
     let mut calls = Calls::listen()?;
     let (changed, mut changes) = mpsc::channel(1);
@@ -94,6 +96,20 @@ async fn run(dir: &Path) -> Result<()> {
     let _lock = AgentLock::acquire(&run.session_root, LOCK_LIMIT)?;
     finish(&turn, Standing::Over)?;
     Ok(())
+}
+
+/// Shows which turn it is, and the first line of what is asked.
+fn show_prompt(turn: &TurnDir, run: &Run) {
+    const MOST: usize = 200;
+    let mut prompt = String::new();
+    let read = File::open(turn.prompt_path()).and_then(|file| file.take(MOST as u64).read_to_string(&mut prompt));
+    if let Err(error) = read {
+        tracing::debug!(%error, "the prompt is cut in the middle of a character, or cannot be read");
+    }
+    let line: String = prompt.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+    // Nobody may be looking.
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "[turn {}] {line}", run.turn_index).and_then(|()| out.flush());
 }
 
 /// Starts the program and writes down who runs what.

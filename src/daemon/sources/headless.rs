@@ -21,6 +21,8 @@ pub(super) struct Source {
     all: Place,
     places: Places,
     shown: Vec<(Arc<str>, Arc<Path>)>,
+    /// Held so that the newest directory is watched, also before anything is in it.
+    newest: Option<(PathBuf, Place)>,
     last: Option<Last>,
     told: Option<HeadlessTurns>,
 }
@@ -28,8 +30,6 @@ pub(super) struct Source {
 /// The last turn.
 struct Last {
     dir: TurnDir,
-    /// Held so that its directory is watched.
-    place: Option<Place>,
     run: Option<Run>,
     tail: Tail,
     stream: Stream,
@@ -45,6 +45,7 @@ impl Source {
             all,
             places: places.clone(),
             shown: Vec::new(),
+            newest: None,
             last: None,
             told: None,
         })
@@ -54,18 +55,21 @@ impl Source {
         // Watched before it is read, so that nothing falls in between.
         self.all.settle();
         let dirs = TurnDir::all(&self.root);
+        if let Some(newest) = dirs.last().filter(|dir| self.newest.as_ref().is_none_or(|(path, _)| path != dir.path()))
+        {
+            self.newest = self.places.hold(newest.file(VERDICT)).map(|place| (newest.path().to_owned(), place));
+        }
+        if let Some((_, place)) = &mut self.newest {
+            place.settle();
+        }
         self.list(&dirs);
-        let Some(dir) = dirs.into_iter().next_back() else { return self.none() };
+        let Some(dir) = dirs.into_iter().rev().find(TurnDir::is_prepared) else { return self.none() };
         if self.last.as_ref().is_none_or(|last| last.dir != dir) {
-            let mut place = self.places.hold(dir.file(VERDICT));
-            if let Some(place) = &mut place {
-                place.settle();
-            }
             let run = dir.run();
             let definition = run.as_ref().and_then(|run| serde_json::from_value(run.definition.clone()).ok());
             let definition = definition.map_or_else(|| self.definition.clone(), Arc::new);
             let tail = Tail::new(dir.file(STDOUT));
-            self.last = Some(Last { dir, place, run, tail, stream: Stream::new(definition) });
+            self.last = Some(Last { dir, run, tail, stream: Stream::new(definition) });
         }
         let Some(last) = &mut self.last else { return HeadlessTurns::default() };
         last.read(self.shown.clone().into(), &self.root)
@@ -90,10 +94,7 @@ impl Source {
 
 impl Last {
     fn read(&mut self, artifacts: Arc<[(Arc<str>, Arc<Path>)]>, root: &Path) -> HeadlessTurns {
-        let Self { dir, place, run, tail, stream } = self;
-        if let Some(place) = place {
-            place.settle();
-        }
+        let Self { dir, run, tail, stream } = self;
         if run.is_none() {
             *run = dir.run();
         }
