@@ -149,16 +149,24 @@ fn stream(turn: &TurnDir, run: &Run) -> Stream {
     stream
 }
 
+/// Whether nothing runs in the agent's pane, or its session is gone; none when that cannot be told. A connection that
+/// is over proves nothing: it may be that this very process ends.
+async fn is_pane_dead(target: &Target) -> Option<bool> {
+    if let Ok(link) = target.link() {
+        return link.client.frame(&link.pane).await.ok().map(|frame| frame.pane.dead);
+    }
+    let session = target.record.session.as_deref().unwrap_or(&target.record.last_session);
+    let sessions = target.socket.sessions().await.ok()?;
+    sessions.iter().all(|known| known.name != session).then_some(true)
+}
+
 impl Hands {
     /// Judges the last turn of an agent if nobody runs it, and follows one that goes on without what ran it.
     pub(super) async fn judge(&self, target: Target) {
         loop {
             let Ok(held) = lock(&target.root).await else { return };
             // After the lock, because a look from before may be of the turn before.
-            let pane_dead = match target.link() {
-                Ok(link) => link.client.frame(&link.pane).await.map_or(true, |frame| frame.pane.dead),
-                Err(_) => true,
-            };
+            let Some(pane_dead) = is_pane_dead(&target).await else { return };
             let root = target.root.clone();
             let judged = blocking(move || {
                 let Some(turn) = TurnDir::last(&root) else { return Ok(Standing::Over) };

@@ -89,8 +89,9 @@ impl Hands {
     /// Writes down who runs the turns of an agent that was just launched.
     pub(super) async fn manage(&self, record: &Record, window: &str, pane: &str) -> Result<()> {
         let Some(root) = record.session_root.as_deref().map(Path::to_path_buf) else { return Ok(()) };
+        let held = lock(&root).await?;
         let (home, record, place) = (self.home_of(&root), record.clone(), (window.to_owned(), pane.to_owned()));
-        blocking(move || manage(&home, &root, &record, Some(place.0), &place.1).map(drop)).await
+        blocking(move || manage(&home, &root, &record, Some(place.0), &place.1).map(|_| drop(held))).await
     }
 
     /// The Home that a session root is in: ours where its path says nothing of one.

@@ -45,8 +45,11 @@ pub(super) fn headless(world: &World, name: &str) -> Value {
 /// Waits until the program has read its prompt, the one of that number: from then on it hears signals.
 #[track_caller]
 fn working(world: &World, prompts: usize) {
+    wait_until("the program to have read its prompt", LIMIT, || match world.prompts("a").len() == prompts {
+        true => Ok(()),
+        false => Err(world.read("agents/a/history")),
+    });
     world.wait_status("a", "active");
-    wait_for("the program to have read its prompt", LIMIT, || world.prompts("a").len() == prompts);
 }
 
 /// The answer to a prompt, once its turn has ended.
@@ -71,7 +74,10 @@ pub(super) fn managed(world: &World) -> PathBuf {
 /// Every record of a turn there, by the number of the turn.
 pub(super) fn records(world: &World) -> Vec<Value> {
     let entries = fs::read_dir(managed(world).join("turns")).unwrap();
-    let mut all: Vec<Value> = entries.map(|entry| json(&entry.unwrap().path())).collect();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    // Not what is just being written.
+    let paths = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let mut all: Vec<Value> = paths.map(|path| json(&path)).collect();
     all.sort_by_key(|record| record["turn_index"].as_u64());
     all
 }
@@ -134,7 +140,7 @@ fn the_conversation_goes_on() {
         assert_eq!(ask(&world, "a", "sim:say=one"), "ready ready 1 success\none\n");
         let session = headless(&world, "a")["session_id"].as_str().unwrap().to_owned();
         assert_eq!(ask(&world, "a", "sim:say=two"), "ready ready 2 success\ntwo\n");
-        let received = world.received("a");
+        let received: Vec<Value> = world.received("a").into_iter().filter(|event| event["event"] == "prompt").collect();
         assert_eq!(
             (&received[0]["session"], &received[1]["session"]),
             (&session.clone().into(), &session.clone().into())

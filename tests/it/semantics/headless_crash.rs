@@ -16,7 +16,11 @@ const TOOL: &str = "turner";
 
 /// What is told when something does not hold.
 fn show(world: &World) -> String {
-    format!("{}\n{:#?}\n{:#?}", world.read("agents/a/history"), records(world), world.received("a"))
+    let read = |name: &str| fs::read_to_string(world.at(format!("agents/a/{name}"))).unwrap_or_default();
+    let files =
+        world.sh("sh", "cd agents/a/session/manifest.turn-artifacts && tail -n +1 */exitcode */stderr.log */*.json");
+    let parts = [read("history"), read("screen"), read("error"), files.out];
+    format!("{}\n{:#?}", parts.join("\n"), world.received("a").len())
 }
 
 fn world_with_tool() -> World {
@@ -204,7 +208,7 @@ fn one_turn_at_a_time_for_all_processes() {
             .collect();
         let told: Vec<_> = children.into_iter().map(|child| said(child.wait_with_output().unwrap())).collect();
         let codes: Vec<_> = told.iter().map(|said| said.code).collect();
-        assert!(codes.iter().all(|code| [Some(0), Some(4)].contains(code)), "{told:?}");
+        assert!(codes.iter().all(|code| [Some(0), Some(4)].contains(code)), "{told:?}\n{}", show(&world));
         let well = codes.iter().filter(|code| **code == Some(0)).count();
         assert!(well >= 1, "{told:?}");
         accepted += well;
