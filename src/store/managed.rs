@@ -147,7 +147,6 @@ impl Managed {
     /// id count only then. What has changed of an agent that is there already is written anew.
     pub fn of(home: &Path, session_root: &Path, authority: Authority) -> Result<Self> {
         let known = Self::known(session_root).or_else(|| Self::find(home, &authority.manifest_path));
-        let is_new = known.is_none();
         let managed = known.unwrap_or_else(|| Self::at(home.join(MANAGED).join(&authority.tracked_agent_id)));
         let before: Option<Authority> = managed.read(AUTHORITY);
         let authority = match &before {
@@ -161,14 +160,15 @@ impl Managed {
         let same = |before: &Authority| {
             Authority { updated_at_utc: before.updated_at_utc.clone(), ..authority.clone() } == *before
         };
-        if !before.as_ref().is_some_and(same) {
-            make_private(&managed.dir.join(TURNS))?;
-            managed.write(AUTHORITY, &authority)?;
-        }
-        if is_new || Self::known(session_root).is_none() {
+        // The pointer first: whoever finds nothing there goes on.
+        if Self::known(session_root).as_ref() != Some(&managed) {
             make_private(&our_directory(session_root))?;
             let text = managed.dir.to_string_lossy().into_owned();
             write_replace(&our_directory(session_root).join(POINTER), text.as_bytes(), FILE_MODE)?;
+        }
+        if !before.as_ref().is_some_and(same) {
+            make_private(&managed.dir.join(TURNS))?;
+            managed.write(AUTHORITY, &authority)?;
         }
         Ok(managed)
     }
@@ -177,7 +177,7 @@ impl Managed {
     fn known(session_root: &Path) -> Option<Self> {
         let bytes = read(&our_directory(session_root).join(POINTER))?;
         let dir = PathBuf::from(String::from_utf8(bytes).ok()?);
-        (dir.is_absolute() && dir.join(AUTHORITY).is_file()).then_some(Self { dir })
+        dir.is_absolute().then_some(Self { dir })
     }
 
     fn find(home: &Path, manifest_path: &Path) -> Option<Self> {
