@@ -54,6 +54,14 @@ impl Model {
         Request { id, step: event["step"].as_u64().unwrap(), prompt: body["prompt"].as_str().unwrap().to_owned() }
     }
 
+    /// Everything that a request sent.
+    pub(crate) fn body(&self, request: &Request) -> String {
+        let mut files = fs::read_dir(&self.dump).unwrap().map(|entry| entry.unwrap());
+        let start = format!("{:04}-", request.id);
+        let file = files.find(|file| file.file_name().to_string_lossy().starts_with(&start)).unwrap();
+        fs::read_to_string(file.path()).unwrap()
+    }
+
     /// The last request of a turn, or 0.
     pub(crate) fn last_id(&self) -> u64 {
         let of_turns = |e: &Value| (e["ev"] == "request" && e["kind"] == "main").then(|| e["id"].as_u64());
