@@ -57,10 +57,11 @@ fn two_turns_and_an_interrupt(world: &World, model: &Model) {
     assert!(model.body(&request).contains("hello there"));
     // It is ended while the model is silent.
     let before = model.last_id();
-    world.echo("mock.wait.600000 mock.say.never", "agents/h/prompt");
-    let request = model.request(before, 0, "mock.say.never");
+    // Not for long: the one after it may reach the model as one message with it.
+    world.echo("mock.wait.15000", "agents/h/prompt");
+    let request = model.request(before, 0, "mock.wait.15000");
     world.wait_for("agents/h/status", "active");
-    in_no_arguments("mock.wait.600000 mock");
+    in_no_arguments("mock.wait.15000");
     let child = headless(world)["child_pid"].as_i64().unwrap();
     world.echo("interrupt", "agents/h/control");
     assert_eq!(model.end_of(&request), "client_gone");
