@@ -52,9 +52,10 @@ impl Agent {
         }
         // A prompt of our own is known already. An old one is over, or nobody knows any more.
         // Of one that is a process of its own the files tell that it has begun.
+        let is_headless = self.record.backend.is_headless();
         let told = |elsewhere: &Elsewhere| {
-            !self.turns.is_delivering()
-                && !(self.record.backend.is_headless() && matches!(elsewhere, Elsewhere::Confirmed(_)))
+            let in_files = is_headless && matches!(elsewhere, Elsewhere::Confirmed(_));
+            !self.turns.is_delivering() && !in_files
         };
         match elsewhere.filter(told) {
             Some(Elsewhere::Accepted(at)) if now < at + ELSEWHERE_LIMIT => self.tracker.accepted_elsewhere(at),

@@ -211,9 +211,11 @@ impl LaunchManifest {
                     resume_selection_value: None,
                 })
             }),
-            local_interactive: (!is_headless).then(|| {
-                Object(LocalInteractive { turn_index: 0, role_bootstrap_applied: true, working_directory: cwd })
-            }),
+            local_interactive: (!is_headless).then_some(Object(LocalInteractive {
+                turn_index: 0,
+                role_bootstrap_applied: true,
+                working_directory: cwd,
+            })),
             cao: None,
             houmao_server: None,
         })

@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod finding;
 pub mod journal;
 pub mod launch;
+pub mod legacy;
 pub mod lifecycle;
 pub mod lock;
 pub mod managed;

@@ -106,8 +106,8 @@ impl Headless {
         if !self.exact.iter().any(|arg| arg.contains(ID)) {
             return Err(format!("has a [headless] that goes on with no session; {ID} stands for it in exact"));
         }
-        let pointers = self.event.iter().flat_map(EventRule::pointers);
-        if let Some(bad) = pointers.filter(|pointer| !pointer.starts_with('/')).next() {
+        let mut pointers = self.event.iter().flat_map(EventRule::pointers);
+        if let Some(bad) = pointers.find(|pointer| !pointer.starts_with('/')) {
             return Err(format!("has a [[headless.event]] with {bad:?}, which is no JSON pointer; begin it with '/'"));
         }
         if !self.event.iter().any(|rule| rule.ends) {

@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 
 /// What a shell adds to the number of the signal that ended a program.
 const BY_SIGNAL: i32 = 128;
-/// In the session root: more variables for its programs, `NAME=VALUE` a line.
+/// In the session root: more variables for its programs, `NAME="VALUE"` a line.
 const ENV_FILE: &str = "launch.env";
 
 /// Runs the turn in that directory to its end. Fails when it was given up meanwhile, or cannot be started; that is written
@@ -164,8 +164,10 @@ fn code(status: ExitStatus) -> i32 {
 
 fn more_env(session_root: &Path) -> Vec<(String, String)> {
     let text = std::fs::read_to_string(session_root.join(ENV_FILE)).unwrap_or_default();
-    let pairs = text.lines().filter(|line| !line.trim_start().starts_with('#')).filter_map(|line| line.split_once('='));
-    pairs.map(|(name, value)| (name.trim().to_owned(), value.to_owned())).filter(|(name, _)| !name.is_empty()).collect()
+    let plain =
+        |value: &str| value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value).to_owned();
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    pairs.filter(|(name, _)| !name.is_empty()).map(|(name, value)| (name.to_owned(), plain(value))).collect()
 }
 
 /// A definition of a program of which nothing is understood.

@@ -156,6 +156,21 @@ fn the_conversation_goes_on() {
             (&manifest["headless"]["turn_index"], &manifest["backend"]),
             (&2.into(), &format!("{style}_headless").into())
         );
+        // What a relaunch with a new conversation leaves: no number of turns without a session.
+        let root = fs::canonicalize(world.at("agents/a/session")).unwrap();
+        troop::store::conversation::select(&root, &troop::model::ChatSession::New).unwrap();
+        let manifest = json(&world.at("agents/a/manifest"));
+        assert_eq!(
+            (&manifest["headless"]["session_id"], &manifest["headless"]["turn_index"]),
+            (&Value::Null, &0.into())
+        );
+        assert_eq!(ask(&world, "a", "sim:say=three"), "ready ready 3 success\nthree\n");
+        assert_ne!(headless(&world, "a")["session_id"], session.as_str());
+        assert_eq!(headless(&world, "a")["turn_index"], 3);
+        let exact = troop::model::ChatSession::Exact(session.clone());
+        troop::store::conversation::select(&root, &exact).unwrap();
+        assert_eq!(ask(&world, "a", "sim:say=four"), "ready ready 4 success\nfour\n");
+        assert_eq!(headless(&world, "a")["session_id"], session.as_str());
         world.troop(&["stop", "a"]);
     }
 }
