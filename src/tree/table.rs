@@ -153,7 +153,7 @@ table! {
         Reply "reply" Read "what was answered; empty while it goes on and where there is no answer";
         Stdout "stdout" Link "what its program printed; of a turn that was a process of its own";
         Stderr "stderr" Link "what that complained of";
-        ExitCode "exitcode" Link "what it exited with; leads nowhere while it runs";
+        Exit "exitcode" Link "what it exited with; leads nowhere while it runs";
     }
 }
 

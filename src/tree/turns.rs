@@ -66,7 +66,7 @@ pub(super) fn target(snapshot: &Snapshot, slot: u32, turn: u16, file: TurnFile) 
     let name = match file {
         TurnFile::Stdout => "stdout.jsonl",
         TurnFile::Stderr => "stderr.log",
-        TurnFile::ExitCode => "exitcode",
+        TurnFile::Exit => "exitcode",
         TurnFile::Json | TurnFile::Prompt | TurnFile::Reply => return None,
     };
     Some(artifacts(snapshot, slot, turn)?.join(name))
@@ -88,7 +88,7 @@ pub(super) fn content(turn: &Turn, file: TurnFile) -> Content {
             };
             serde_json::to_string_pretty(&json).unwrap_or_default() + "\n"
         }
-        TurnFile::Stdout | TurnFile::Stderr | TurnFile::ExitCode => String::new(),
+        TurnFile::Stdout | TurnFile::Stderr | TurnFile::Exit => String::new(),
         TurnFile::Prompt => line_or_nothing(&turn.prompt),
         TurnFile::Reply => reply(turn),
     };

@@ -168,7 +168,7 @@ fn the_runner_is_killed_after_its_program_has_ended() {
     }
 }
 
-/// Nobody but the runner dies, every time: nothing waits for ever.
+// Nobody but the runner dies, every time: nothing waits for ever.
 #[test]
 fn the_runner_is_always_killed() {
     let mut world = world_with_tool();
