@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod engine;
 pub mod error;
 pub mod fuse;
+pub mod headless;
 pub mod model;
 pub mod port;
 pub mod process;

@@ -70,6 +70,8 @@ pub fn plant(sandbox: &Sandbox, name: &str) -> Fallible<PathBuf> {
         id: record.id.clone(),
         generation: record.generation.to_string(),
         session_id,
+        backend: Backend::LocalInteractive,
+        own_backend: None,
         tool: record.tool.clone(),
         argv: vec!["/usr/bin/claude".to_owned()],
         cwd: sandbox.work(),

@@ -200,6 +200,12 @@ pub(super) enum Command {
         /// The registry
         registry: PathBuf,
     },
+    /// Run one headless turn: what to run is in that directory
+    #[command(hide = true)]
+    HeadlessTurn {
+        /// The turn's directory
+        dir: PathBuf,
+    },
     /// Run the stand-in, a small interactive agent that needs no account
     StandIn(stand_in::Args),
 }
@@ -302,6 +308,9 @@ pub(super) struct Launch {
     /// Go on with a conversation: the last one of the directory, or the one with that id
     #[arg(long, value_name = "last|ID", value_parser = parse_chat)]
     pub(super) resume: Option<ChatSession>,
+    /// Run each turn as a process of its own, without a terminal interface
+    #[arg(long)]
+    pub(super) headless: bool,
     /// The command in place of the tool's own
     #[arg(last = true, value_name = "ARGV")]
     pub(super) argv: Vec<String>,

@@ -74,6 +74,8 @@ async fn write_launched(settings: &Settings, options: &InteropWrite) -> Result<(
         tmux_socket: None,
         tool_version: installed(&options.tool),
         role: None,
+        backend: Backend::LocalInteractive,
+        own_backend: None,
         now,
     };
     launch::write_session(&root, &manifest)?;

@@ -33,6 +33,7 @@ pub(super) fn launch(common: &Common, options: Launch) -> Result<()> {
         },
         chat: options.resume.unwrap_or_default(),
         argv: options.argv,
+        headless: options.headless,
         waits: true,
     };
     let context = Context::new(common)?;

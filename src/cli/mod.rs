@@ -67,6 +67,7 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
             Ok(())
         }
         Command::Man { command } => man(command.as_deref()),
+        Command::HeadlessTurn { dir } => crate::daemon::run_turn(&dir),
         Command::Doctor { .. } | Command::StandIn(_) => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// How it is written.
 pub(super) const LAUNCH_SYNTAX: &str = "launch NAME [--profile P] [--tool T] [--cwd DIR] [--role FILE] [--model M] \
-                                        [--env NAME=VALUE]... [--resume last|ID] [-- ARG...]";
+                                        [--env NAME=VALUE]... [--resume last|ID] [--headless] [-- ARG...]";
 
 /// What a launch asks for; what is not said comes from its profile, the defaults, and the tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Launch {
     pub chat: ChatSession,
     /// The command line in place of the tool's; empty means the tool's.
     pub argv: Vec<String>,
+    /// Whether each turn is a process of its own.
+    pub headless: bool,
     /// Whether it is done only when its program is up, and not when the agent is there.
     pub waits: bool,
 }
@@ -30,7 +32,7 @@ impl Launch {
     /// A launch that says no more than a name.
     pub fn new(name: AgentName) -> Self {
         let (options, chat) = (LaunchOptions::default(), ChatSession::New);
-        Self { name, profile: None, options, chat, argv: Vec::new(), waits: false }
+        Self { name, profile: None, options, chat, argv: Vec::new(), headless: false, waits: false }
     }
 
     /// From the words of a line of `control`; nothing when they are not how a launch is written. [`Kind::Invalid`] for a
@@ -43,6 +45,10 @@ impl Launch {
                 ["--", argv @ ..] if !argv.is_empty() => {
                     launch.argv = argv.iter().map(|word| (*word).to_owned()).collect();
                     return Ok(Some(launch));
+                }
+                ["--headless", rest @ ..] => {
+                    launch.headless = true;
+                    rest
                 }
                 [option, value, rest @ ..] if launch.set(option, value)? => rest,
                 _ => return Ok(None),

@@ -248,7 +248,7 @@ impl Hands {
     }
 
     /// The agent's lock, and the proof that it is still the launch we know.
-    async fn take_keyboard<'a>(&self, target: &'a Target) -> Result<(&'a Link, AgentLock)> {
+    pub(super) async fn take_keyboard<'a>(&self, target: &'a Target) -> Result<(&'a Link, AgentLock)> {
         let link = target.link()?;
         let (registry, root) = (self.registry.clone(), target.root.clone());
         let (id, generation, name) = (target.record.id.clone(), target.record.generation.clone(), target.name.clone());
@@ -295,7 +295,13 @@ impl Hands {
 }
 
 /// The receipt of keys.
-fn pressed(verb: String, keys: Vec<String>, presses: u32, pressed_at: Timestamp, reason: Option<String>) -> Pressed {
+pub(super) fn pressed(
+    verb: String,
+    keys: Vec<String>,
+    presses: u32,
+    pressed_at: Timestamp,
+    reason: Option<String>,
+) -> Pressed {
     let stage = if reason.is_none() { Stage::Confirmed } else { Stage::Unconfirmed };
     Pressed { verb, stage, question: None, choice: None, keys, presses, pressed_at, settled_at: now(), reason }
 }

@@ -27,11 +27,22 @@ pub(super) struct Target {
     pub(super) link: Option<Link>,
     /// The session is somebody's own.
     pub(super) joined: bool,
+    /// The number of its last turn, where turns are processes of their own.
+    pub(super) last_turn: u64,
 }
 
 impl Target {
     pub(super) fn bare(record: Record, tool: Arc<Tool>, socket: Socket, link: Option<Link>) -> Self {
-        Self { name: record.name.clone(), root: journal_root(&record), record, tool, socket, link, joined: false }
+        Self {
+            name: record.name.clone(),
+            root: journal_root(&record),
+            record,
+            tool,
+            socket,
+            link,
+            joined: false,
+            last_turn: 0,
+        }
     }
 
     /// The connection, if there is one.
@@ -138,7 +149,10 @@ impl Hands {
     async fn one(&self, job: Job, actor: &Actor) -> Result<()> {
         match job {
             Job::Deliver(target, parcel) => {
-                let delivered = self.deliver(&target, &parcel).await;
+                let delivered = match target.record.backend.is_headless() {
+                    true => self.begin_turn(&target, &parcel).await,
+                    false => self.deliver(&target, &parcel).await,
+                };
                 let progress = match &delivered {
                     Ok(submitted) => submitted.clone(),
                     Err(failed) => Progress::Failed { reason: failed.error.to_string(), typed: failed.typed },
@@ -153,7 +167,10 @@ impl Hands {
                 self.done(&target, "queue", actor, done, kind).await
             }
             Job::Interrupt(target) => {
-                let pressed = self.interrupt(&target).await;
+                let pressed = match target.record.backend.is_headless() {
+                    true => self.interrupt_turn(&target).await,
+                    false => self.interrupt(&target).await,
+                };
                 self.pressed(&target, actor, "interrupt", pressed, EventKind::Interrupted).await
             }
             Job::Answer(target, question, pick) => {

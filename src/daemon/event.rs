@@ -4,7 +4,7 @@ use super::gateway::Gateway;
 use crate::engine::{Fact, Note};
 use crate::error::Result;
 use crate::model::snapshot::Oddities;
-use crate::model::{AgentId, FoundAgent, Manifest, PaneId, Probe, Terminal, Transcript};
+use crate::model::{AgentId, FoundAgent, HeadlessTurns, Manifest, PaneId, Probe, Terminal, Transcript};
 use crate::port::Answer;
 use crate::store::Entry;
 use crate::tmux::{self, Client};
@@ -81,6 +81,10 @@ pub(super) enum Event {
     Reported { agent: AgentId, serial: Serial, source: &'static str, report: Option<Box<Report>> },
     /// An agent's log has been read on, or none is known to be its.
     Transcribed { agent: AgentId, serial: Serial, transcript: Option<Arc<Transcript>> },
+    /// The turns that are processes of their own stand so.
+    Turned { agent: AgentId, serial: Serial, turns: Box<HeadlessTurns> },
+    /// Nobody had to judge the last turn of an agent any more, or somebody has.
+    Judged(AgentId),
     /// What an agent's programs say elsewhere has been read for the first time.
     Followed { agent: AgentId, serial: Serial },
     /// The agents that run on these servers, or why they could not be looked for.

@@ -36,11 +36,17 @@ impl Hands {
     pub(super) async fn launch(&self, order: LaunchOrder, tool: Arc<Tool>, actor: Actor) -> Result<()> {
         let role = self.read_role(&order, &tool).await?;
         let base = self.resolve_argv(&order)?;
-        let argv = tool.argv(&base, order.has_hooks, role.as_ref().map(|(role, _)| role), &order.chat)?;
+        let name = order.name.as_str().to_owned();
+        let headless = tool.headless.as_ref().filter(|_| order.headless);
+        let told = role.as_ref().map(|(role, _)| role);
+        // Each turn of a headless agent starts the program.
+        let argv = match headless {
+            Some(_) => super::headless::placeholder(&name),
+            None => tool.argv(&base, order.has_hooks, told, &order.chat)?,
+        };
         self.check_cwd(&order.cwd)?;
         let now = now();
-        let name = order.name.as_str().to_owned();
-        let backend = Backend::LocalInteractive;
+        let backend = headless.map_or(Backend::LocalInteractive, |headless| headless.backend);
         let session_id = names::session_id(backend, now);
         let root = self.settings.roots.session_root(backend, &session_id);
         let session = names::tmux_session_name(&name, now.as_millisecond());
@@ -80,6 +86,8 @@ impl Hands {
             id: record.id.clone(),
             generation: record.generation.to_string(),
             session_id,
+            backend,
+            own_backend: headless.and_then(|headless| headless.own_backend.clone()),
             tool: order.tool.clone(),
             argv: base,
             has_hooks: order.has_hooks,
@@ -139,6 +147,7 @@ impl Hands {
         let _ = hosted.await;
         drop(life);
         match spawned {
+            Ok(_) if order.headless => Ok(()),
             Ok(link) if order.waits => self.see_up(target, link).await,
             Ok(link) => {
                 let hands = self.clone();
@@ -198,6 +207,9 @@ impl Hands {
         self.tell(Event::Note(Box::new((agent.clone(), actor, launched)))).await;
         let fresh = Fresh { link: link.clone(), events };
         self.tell(Event::Created { agent, generation, fresh }).await;
+        if target.record.backend.is_headless() {
+            self.manage(&target.record, &created.window, created.pane.as_str()).await?;
+        }
         blocking(move || store::launch::update_panes(&root, &created.window, &created.pane)).await?;
         crash::here("launch.panes");
         Ok(link)

@@ -12,6 +12,7 @@ mod discoveries;
 mod effects;
 mod event;
 mod gateway;
+mod headless;
 mod journals;
 mod launch;
 mod observe;
@@ -31,6 +32,7 @@ mod walk;
 
 pub use config::{Scope, Settings, environment, tool_overrides};
 pub use discover::discover;
+pub use headless::run_turn;
 pub use role::ROLE_PROMPT;
 
 use crate::error::{Error, Kind, Result};

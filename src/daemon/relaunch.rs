@@ -14,6 +14,7 @@ use super::stop::{MANIFEST_UNREADABLE, cannot_return, end_all, end_gateway, end_
 use super::up::until_up;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Actor, ChatSession, EventKind, PaneId, Record};
+use crate::store::conversation;
 use crate::store::plan::{self, Plan};
 use crate::store::{AgentLock, Return, launch, names, spool};
 use crate::tmux::{Client, NewSession, Respawn};
@@ -46,6 +47,10 @@ impl Hands {
         let path = record.manifest_path.clone();
         let plan = blocking(move || plan::read(&path)).await?;
         self.check_cwd(&plan.cwd)?;
+        let headless = record.backend.is_headless();
+        if headless {
+            self.choose_conversation(target, chat).await?;
+        }
         let session = scene.session.filter(|_| record.lifecycle.state.is_live());
         match session {
             Some(session) if plan.manifest.joined => Err(Error::new(
@@ -55,11 +60,26 @@ impl Hands {
                     target.name, session.name
                 ),
             )),
+            // Its program is started by its next turn.
+            Some(session) if headless && session.pane.is_some() => {
+                self.relaunched(target, &session.name, chat, actor).await;
+                Ok(())
+            }
             Some(session) if session.pane.is_some() => {
                 self.respawn(target, &record, &plan, chat, &session, actor).await
             }
             remnant => self.revive(target, &record, &plan, chat, remnant.as_ref(), actor).await,
         }
+    }
+
+    /// Has the next turn of a headless agent go on with that conversation.
+    async fn choose_conversation(&self, target: &Target, chat: &ChatSession) -> Result<()> {
+        let (root, chat) = (target.root.clone(), chat.clone());
+        blocking(move || {
+            let _turns = AgentLock::acquire(&root, LOCK_LIMIT)?;
+            conversation::select(&root, &chat)
+        })
+        .await
     }
 
     /// Nobody can say how it was started. When it has no session either, its record is finished for good.
@@ -87,6 +107,7 @@ impl Hands {
         let mut own: Vec<(String, String)> = plan.inherits.iter().filter_map(|name| caller(name)).collect();
         own.extend(plan.env.iter().cloned());
         let hooks = Reporting::of(&target.tool, plan.has_hooks, &target.root);
+        let headless = record.backend.is_headless();
         let env = self.session_environment(&target.tool, record, &hooks, &own);
         let path = env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
         let mut base = plan.argv.clone();
@@ -98,7 +119,11 @@ impl Hands {
             )
         })?;
         let role = plan.role.as_ref();
-        let argv = target.tool.argv(&base, plan.has_hooks, role.filter(|_| !plan.is_role_typed), chat)?;
+        let argv = if headless {
+            super::headless::placeholder(&target.name)
+        } else {
+            target.tool.argv(&base, plan.has_hooks, role.filter(|_| !plan.is_role_typed), chat)?
+        };
         // A conversation that is gone on with has been told it.
         let first = role.filter(|_| plan.is_role_typed && !chat.is_resumed()).map(|role| role.text.clone());
         Ok(Start { argv, env, hooks, first })
@@ -196,7 +221,7 @@ impl Hands {
                 let (agent, generation) = (next.record.id.clone(), life.generation);
                 self.tell(Event::Created { agent, generation, fresh }).await;
                 self.relaunched(&next, &life.session, chat, actor).await;
-                came_up(&next, &link).await
+                if record.backend.is_headless() { Ok(()) } else { came_up(&next, &link).await }
             }
             Err(error) => {
                 // It is where it was before: it can be relaunched when what is in the way is gone.
@@ -231,6 +256,9 @@ impl Hands {
         crash::here("relaunch.spawned");
         let link = Link::new(Arc::new(client), created.pane.clone());
         next.link = Some(link.clone());
+        if next.record.backend.is_headless() {
+            self.manage(&next.record, &created.window, created.pane.as_str()).await?;
+        }
         update_panes(&next.record.manifest_path, created.window, created.pane).await?;
         let _ = hosted.await;
         Ok(Fresh { link, events })

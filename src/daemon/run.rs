@@ -121,6 +121,8 @@ pub(super) struct Loop {
     gateways: Gateways,
     /// When each record was read last: what was looked for before that says nothing.
     read_at: HashMap<AgentId, Instant>,
+    /// Whose last turn is being judged, and whether that is to be done once more.
+    pub(super) judged: HashMap<AgentId, bool>,
     scanned: bool,
     settled: bool,
     /// Commands answered once the snapshot that shows them is published.
@@ -173,6 +175,7 @@ impl Loop {
             discoveries,
             gateways: Gateways::default(),
             read_at: HashMap::new(),
+            judged: HashMap::new(),
             scanned: false,
             settled: false,
             accepted: Vec::new(),
@@ -241,6 +244,7 @@ impl Loop {
                 if self.observers.is_current(&agent, serial) {
                     self.learn(Fact::Terminal(agent.clone(), terminal), now);
                     self.sources.looked(&agent, &self.world);
+                    self.check_turn(&agent);
                 }
             }
             Event::Reported { agent, serial, source, report } => {
@@ -253,6 +257,13 @@ impl Loop {
                     self.learn(Fact::Transcript(agent, transcript), now);
                 }
             }
+            Event::Turned { agent, serial, turns } => {
+                if self.sources.is_current(&agent, serial) {
+                    self.learn(Fact::Turns(agent.clone(), turns), now);
+                    self.check_turn(&agent);
+                }
+            }
+            Event::Judged(agent) => self.was_judged(&agent),
             Event::Followed { agent, serial } => self.sources.read(&agent, serial),
             Event::Probed { agent, serial, probe } => {
                 if self.observers.is_current(&agent, serial) {
@@ -274,7 +285,8 @@ impl Loop {
                 let mut missing = self.observers.surveyed(&socket, &sessions, &self.world).into_iter();
                 while !missing.as_slice().is_empty() {
                     for (id, terminal) in missing.by_ref().take(MAX_BATCH) {
-                        self.learn(Fact::Terminal(id, terminal), now);
+                        self.learn(Fact::Terminal(id.clone(), terminal), now);
+                        self.check_turn(&id);
                     }
                     self.publish(now);
                 }
@@ -409,7 +421,8 @@ impl Loop {
         let socket = self.observers.socket_of(manifest);
         let link = self.observers.link(id);
         let joined = manifest.is_some_and(|manifest| manifest.joined);
-        Some(Target { joined, ..Target::bare(agent.record.clone(), agent.tool.clone(), socket, link) })
+        let last_turn = agent.headless().map_or(0, |turns| turns.last.turn_index);
+        Some(Target { joined, last_turn, ..Target::bare(agent.record.clone(), agent.tool.clone(), socket, link) })
     }
 
     fn pass_time(&mut self, now: Timestamp) {

@@ -1,5 +1,6 @@
 //! How what is learned of one agent changes it.
 
+use super::headless::printed;
 use super::on_screen;
 use super::turns::Progress;
 use super::world::Agent;
@@ -50,7 +51,13 @@ impl Agent {
             }
         }
         // A prompt of our own is known already. An old one is over, or nobody knows any more.
-        match elsewhere.filter(|_| !self.turns.is_delivering()) {
+        // Of one that is a process of its own the files tell that it has begun.
+        let is_headless = self.record.backend.is_headless();
+        let told = |elsewhere: &Elsewhere| {
+            let in_files = is_headless && matches!(elsewhere, Elsewhere::Confirmed(_));
+            !self.turns.is_delivering() && !in_files
+        };
+        match elsewhere.filter(told) {
             Some(Elsewhere::Accepted(at)) if now < at + ELSEWHERE_LIMIT => self.tracker.accepted_elsewhere(at),
             Some(Elsewhere::Confirmed(_)) if self.tracker.has_submission() => self.tracker.proven(now),
             // Whoever looks right after it has been submitted may see the composer of before.
@@ -118,6 +125,9 @@ impl Agent {
                 let exchange = transcript.answer_to(&turn.prompt, turn.accepted_at)?;
                 transcript.is_answered(exchange).then_some(exchange)
             });
+            if self.record.backend.is_headless() {
+                return printed(self.headless.as_deref(), turn);
+            }
             match (exchange, &self.terminal) {
                 (Some(exchange), _) => Some(answer(exchange)),
                 (None, Terminal::Seen(look)) => on_screen::reply(&self.tool, look, &self.scrollback, turn),
@@ -137,6 +147,10 @@ impl Agent {
     }
 
     pub(super) fn look(&mut self, terminal: Terminal, now: Timestamp) {
+        if self.record.backend.is_headless() {
+            self.keep(terminal);
+            return self.look_at_turns(now);
+        }
         let before = self.screen();
         let words = self.manifest.as_ref().ok().and_then(|manifest| manifest.tool_version.as_deref());
         let version = words.and_then(crate::tool::version);
@@ -144,6 +158,10 @@ impl Agent {
         if matches!(terminal, Terminal::NoSession) {
             self.probe = Some(Box::default());
         }
+        self.keep(terminal);
+    }
+
+    fn keep(&mut self, terminal: Terminal) {
         // What a program showed last stays readable after its session is gone.
         if !matches!((&terminal, &self.terminal), (Terminal::NoSession | Terminal::NoPane, Terminal::Seen(_))) {
             self.terminal = terminal;

@@ -6,6 +6,7 @@ mod chronicle;
 mod compose;
 mod found;
 pub mod gc;
+mod headless;
 mod on_screen;
 mod order;
 mod plan;

@@ -22,6 +22,8 @@ pub struct LaunchOrder {
     pub argv: Vec<String>,
     /// Whether the tool's hooks are injected: nobody gave a command line of his own.
     pub has_hooks: bool,
+    /// Whether each turn is a process of its own.
+    pub headless: bool,
     /// Where it works.
     pub cwd: PathBuf,
     /// The file with its role, not yet read.
@@ -38,7 +40,7 @@ pub struct LaunchOrder {
 
 /// The order of a launch, or why it is refused.
 pub(super) fn order(world: &World, launch: Launch, now: Timestamp) -> Result<LaunchOrder> {
-    let Launch { name, profile, options, chat, argv, waits } = launch;
+    let Launch { name, profile, options, chat, argv, headless, waits } = launch;
     is_free(world, &name, now)?;
     let asked = match &profile {
         Some(profile) => over(options, world.presets.profile(profile)?),
@@ -60,13 +62,19 @@ pub(super) fn order(world: &World, launch: Launch, now: Timestamp) -> Result<Lau
     if asked.role.is_some() {
         tool.role_way()?;
     }
-    tool.chat_args(&chat)?;
+    if !headless {
+        tool.chat_args(&chat)?;
+    } else if tool.headless.is_none() {
+        let sentence = format!("{tool_name} cannot run a turn as a process of its own; launch it without --headless");
+        return Err(Error::new(Kind::Unsupported, sentence));
+    }
     Ok(LaunchOrder {
         name,
         profile,
         tool: tool_name,
         argv,
-        has_hooks: is_own && tool.hooks.is_some(),
+        has_hooks: is_own && tool.hooks.is_some() && !headless,
+        headless,
         cwd: asked.cwd.unwrap_or_else(|| world.default_cwd.clone()),
         role: asked.role,
         model: asked.model,

@@ -108,7 +108,7 @@ pub fn plan(world: &World, command: Command, now: Timestamp) -> Result<Vec<Effec
         Command::Queue { agent, change } => {
             let view = view(world, &agent)?;
             if let QueueChange::Put { .. } = &change {
-                view.may_type()?;
+                view.may_reach()?;
             }
             Ok(vec![Effect::Queue { agent, change }])
         }

@@ -459,5 +459,6 @@ fn sha256(bytes: &[u8]) -> String {
     sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+mod process;
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,8 @@ use crate::model::history::{History, Lines};
 use crate::model::live::{Identity, Status};
 use crate::model::snapshot::Oddities;
 use crate::model::{
-    Actor, AgentId, AgentView, Event, EventKind, FoundAgent, Home, LifecycleState, Manifest, Presets, Probe, Queued,
-    Record, Screen, Terminal, Transcript,
+    Actor, AgentId, AgentView, Event, EventKind, FoundAgent, HeadlessTurns, Home, LifecycleState, Manifest, Presets,
+    Probe, Queued, Record, Screen, Terminal, Transcript,
 };
 use crate::tool::{Tool, Tools};
 use crate::tracker::{Report, STARTING_LIMIT, Tracker};
@@ -54,6 +54,8 @@ pub enum Fact {
     Reported(AgentId, &'static str, Option<Box<Report>>),
     /// The log that an agent's program keeps, as far as it has been read; nothing when none is known to be its.
     Transcript(AgentId, Option<Arc<Transcript>>),
+    /// How the turns stand that are processes of their own.
+    Turns(AgentId, Box<HeadlessTurns>),
     /// Lines of an agent's journal, in order.
     Journal(AgentId, Vec<Event>),
     /// A prompt was accepted.
@@ -107,6 +109,7 @@ pub struct Agent {
     pub(super) asked_at: Option<Timestamp>,
     /// The log that its program keeps, once it is known which that is.
     pub transcript: Option<Arc<Transcript>>,
+    pub(super) headless: Option<Arc<HeadlessTurns>>,
     pub(super) error: Arc<str>,
     pub(super) noted_status: Option<Status>,
     pub(super) changed: bool,
@@ -269,6 +272,7 @@ impl World {
             Fact::Transcript(id, transcript) => {
                 return self.noting(&id, now, |agent| agent.read_transcript(transcript, now));
             }
+            Fact::Turns(id, turns) => return self.noting(&id, now, |agent| agent.read_turns(*turns, now)),
             Fact::Accepted(id, prompt) => {
                 return self.noting(&id, now, |agent| {
                     (agent.prompt, agent.asked_at) = (prompt.text.as_str().into(), Some(now));
@@ -385,6 +389,7 @@ impl World {
                     agent.tracker = Tracker::new(began_at(&record, &manifest), now);
                     (agent.terminal, agent.probe) = (Terminal::Unseen, None);
                     (agent.scrollback, agent.error, agent.transcript) = (Arc::default(), Arc::default(), None);
+                    agent.headless = None;
                 }
                 if relaunched {
                     self.last_slot += 1;
@@ -420,6 +425,7 @@ impl World {
                     receipts: History::default(),
                     asked_at: None,
                     transcript: None,
+                    headless: None,
                     error: Arc::default(),
                     noted_status: None,
                     changed: true,

@@ -289,6 +289,9 @@ pub struct LiveState {
     pub last_turn: LastTurn,
     /// Whether its conversation is whole.
     pub chat_context: ChatContext,
+    /// Its last turn, where each is a process of its own; null else.
+    #[serde(default)]
+    pub headless: Option<Box<super::headless::Headless>>,
     /// For how long nothing has changed.
     pub stability: Stability,
     /// The newest changes, oldest first, at most [`RECENT_TRANSITIONS`].

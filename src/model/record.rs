@@ -156,6 +156,11 @@ impl Backend {
             Self::HoumaoServerRest => "houmao_server_rest",
         }
     }
+
+    /// Whether each turn is a process of its own.
+    pub fn is_headless(self) -> bool {
+        matches!(self, Self::CodexHeadless | Self::ClaudeHeadless | Self::KimiHeadless)
+    }
 }
 
 /// What troop needs from a session manifest (schema version 4) and has no record of.

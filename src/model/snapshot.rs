@@ -1,6 +1,7 @@
 //! What the daemon publishes and every reader sees: all agents at one moment.
 
 use super::evidence::{Evidence, Question};
+use super::headless::HeadlessTurns;
 use super::history::History;
 use super::home::Home;
 use super::live::{LiveState, Status, Tristate};
@@ -141,6 +142,8 @@ pub struct AgentView {
     pub receipts: History,
     /// The log that its program keeps, once it is known which that is.
     pub transcript: Option<Arc<Transcript>>,
+    /// The turns that are processes of their own, where they are.
+    pub headless: Option<Arc<HeadlessTurns>>,
     /// The sentence behind the last refused write.
     pub error: Arc<str>,
     /// Its record.
@@ -182,7 +185,7 @@ impl AgentView {
     /// Whether a prompt would be accepted now, or the sentence why not (contract, section 4.2).
     pub fn may_prompt(&self) -> Result<()> {
         let name = &self.dir_name;
-        self.may_type()?;
+        self.may_reach()?;
         if let Some(gateway) = &self.state.identity.gateway {
             return Err(Error::new(
                 Kind::Busy,
@@ -205,7 +208,7 @@ impl AgentView {
             Status::Unknown => {
                 busy(format!("what {name} is doing cannot be told ({}); look at its screen", self.why()))
             }
-            Status::Down | Status::Gone => self.may_type(),
+            Status::Down | Status::Gone => self.may_reach(),
         }
     }
 
@@ -233,10 +236,22 @@ impl AgentView {
             return Err(Error::new(
                 Kind::Unsupported,
                 format!(
-                    "{} runs as {}, which has no composer to type into",
+                    "{} runs as {}, which has no terminal interface to type into",
                     self.dir_name,
                     self.state.identity.backend.as_str()
                 ),
+            ));
+        }
+        self.may_reach()
+    }
+
+    /// Whether it may be given prompts, or the sentence why not: there is a program that takes them, or each starts one.
+    pub fn may_reach(&self) -> Result<()> {
+        let backend = self.state.identity.backend;
+        if backend != Backend::LocalInteractive && !backend.is_headless() {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("{} runs as {}, which takes no prompts from here", self.dir_name, backend.as_str()),
             ));
         }
         match self.status() {
@@ -254,7 +269,7 @@ impl AgentView {
     /// Whether there may be a turn to interrupt, or the sentence why not: at an idle
     /// composer the interrupt key means other things.
     pub fn may_interrupt(&self) -> Result<()> {
-        self.may_type()?;
+        self.may_reach()?;
         match self.status() {
             Status::Ready | Status::Starting => Err(Error::new(
                 Kind::Busy,
@@ -275,14 +290,17 @@ impl AgentView {
     /// Whether its program may be started again now, or the sentence why not.
     pub fn may_relaunch(&self) -> Result<()> {
         self.may_drive()?;
-        if self.state.identity.backend != Backend::LocalInteractive {
+        let backend = self.state.identity.backend;
+        if backend != Backend::LocalInteractive && !backend.is_headless() {
             return Err(Error::new(
                 Kind::Unsupported,
-                format!(
-                    "{} runs as {}, which has no program to start before its next prompt",
-                    self.dir_name,
-                    self.state.identity.backend.as_str()
-                ),
+                format!("{} runs as {}, which is not started from here", self.dir_name, backend.as_str()),
+            ));
+        }
+        if backend.is_headless() && self.status() == Status::Active {
+            return Err(Error::new(
+                Kind::Busy,
+                format!("a turn of {} goes on; wait until its status is ready, or interrupt it", self.dir_name),
             ));
         }
         if self.status() == Status::Pending {

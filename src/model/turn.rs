@@ -88,6 +88,8 @@ pub enum ReplySource {
     Transcript,
     /// On the screen, as far as it was still there.
     Screen,
+    /// In what the process of the turn printed.
+    Output,
 }
 
 impl Turn {

@@ -1,9 +1,9 @@
 //! What is wrong on disk, for `troop doctor`. Looks and never touches.
 
 use super::finding::{Finding, Severity};
-use super::manifest;
 use super::registry::Registry;
 use super::scan::{Entry, LIVE_AGENTS};
+use super::{legacy, manifest};
 use crate::error::Kind;
 use crate::model::LifecycleState;
 use jiff::{SignedDuration, Timestamp};
@@ -32,6 +32,10 @@ pub fn check(registry: &Registry, now: Timestamp) -> Vec<Finding> {
             format!("the older registry is still there, with {count} agents that can be seen and not changed");
         findings.push(Finding::new(Severity::Note, legacy, sentence));
     }
+    let sessions = scan.entries.iter().filter_map(|entry| entry.record.session_root.as_deref());
+    let mut homes = legacy::runtime_roots(sessions);
+    homes.push(roots.home.clone());
+    findings.extend(legacy::findings(&legacy::legacy(&homes)));
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.path.cmp(&b.path)));
     findings
 }

@@ -86,6 +86,8 @@ impl JoinedManifest {
             tmux_socket: self.tmux_socket.clone(),
             tool_version: None,
             role: None,
+            backend: Backend::LocalInteractive,
+            own_backend: None,
             now: self.now,
         }
     }

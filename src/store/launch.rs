@@ -6,9 +6,9 @@ use super::dir::make_private;
 use super::launch_env::{self, ENV_FILE};
 use super::manifest::{self, SOCKET_KEY};
 use super::wire::manifest_v4::{
-    AgentLaunchAuthority, Endpoint, GatewayAuthority, HomeSelector, Interactive, LaunchAuthority, LaunchPlan,
-    LocalInteractive, ManifestV4, Posture, PromptMode, Provenance, RoleInjection, Runtime, SelectionSource, Tmux,
-    WindowRole, first_window,
+    AgentLaunchAuthority, Endpoint, GatewayAuthority, Headless, HomeSelector, Interactive, LaunchAuthority, LaunchPlan,
+    LocalInteractive, ManifestV4, Posture, PromptMode, Provenance, Resume, RoleInjection, Runtime, SelectionSource,
+    Tmux, WindowRole, first_window,
 };
 use super::wire::{self, Object, Word, time_text, to_json};
 use crate::error::{Error, Kind, Result};
@@ -27,6 +27,9 @@ pub const MANIFEST_FILE: &str = "manifest.json";
 pub(super) const BRAIN_FILE: &str = "brain_manifest.json";
 pub(super) const DEFINITION_DIR: &str = "agent_def";
 pub(super) const FILE_MODE: u32 = 0o600;
+
+/// The key in `launch_plan.metadata` with our own word for a backend.
+const BACKEND_KEY: &str = "troop_backend";
 
 /// What `launch_plan.metadata.owner` says of our launches.
 pub const OWNER: &str = "troop";
@@ -53,6 +56,10 @@ pub struct LaunchManifest {
     pub generation: String,
     /// The last part of the session root.
     pub session_id: String,
+    /// How it is driven.
+    pub backend: Backend,
+    /// Our own word for that, where Houmao has none.
+    pub own_backend: Option<String>,
     /// Which program.
     pub tool: String,
     /// The program and its own words, model included; those for hooks, conversation and role are composed anew at every
@@ -102,7 +109,7 @@ impl LaunchManifest {
     }
 
     pub(super) fn to_wire(&self, root: &Path) -> Result<ManifestV4> {
-        let backend = Word(Backend::LocalInteractive);
+        let backend = Word(self.backend);
         let cwd = text(&self.cwd)?;
         let (executable, args) = self
             .argv
@@ -111,6 +118,14 @@ impl LaunchManifest {
         let (window, pane) = (self.window.clone(), self.pane.as_ref().map(|pane| pane.as_str().to_owned()));
         let named = || Some(WINDOW_NAME.to_owned());
         let endpoint = || Object(Endpoint { tmux_window_name: named(), ..Endpoint::default() });
+        let is_headless = self.backend.is_headless();
+        let mut backend_state = Map::new();
+        if is_headless {
+            for (key, value) in [("session_id", Value::Null), ("resume_selection_kind", "none".into())] {
+                backend_state.insert(key.to_owned(), value);
+            }
+            backend_state.insert("resume_selection_value".to_owned(), Value::Null);
+        }
         Ok(ManifestV4 {
             schema_version: 4,
             backend,
@@ -192,18 +207,30 @@ impl LaunchManifest {
             }),
             launch_policy_provenance: self.provenance(),
             system_prompt: self.system_prompt(),
-            backend_state: Map::from_iter([
-                ("turn_index".to_owned(), 0.into()),
-                ("role_bootstrap_applied".to_owned(), true.into()),
-                ("working_directory".to_owned(), cwd.clone().into()),
-                ("tmux_session_name".to_owned(), self.session.clone().into()),
-                ("tmux_window_name".to_owned(), WINDOW_NAME.into()),
-                ("tmux_window_id".to_owned(), window.into()),
-                ("tmux_pane_id".to_owned(), pane.into()),
-            ]),
+            backend_state: {
+                backend_state.extend([
+                    ("turn_index".to_owned(), 0.into()),
+                    ("role_bootstrap_applied".to_owned(), true.into()),
+                    ("working_directory".to_owned(), cwd.clone().into()),
+                    ("tmux_session_name".to_owned(), self.session.clone().into()),
+                    ("tmux_window_name".to_owned(), WINDOW_NAME.into()),
+                    ("tmux_window_id".to_owned(), window.into()),
+                    ("tmux_pane_id".to_owned(), pane.into()),
+                ]);
+                backend_state
+            },
             codex: None,
-            headless: None,
-            local_interactive: Some(Object(LocalInteractive {
+            headless: is_headless.then(|| {
+                Object(Headless {
+                    session_id: None,
+                    turn_index: 0,
+                    role_bootstrap_applied: true,
+                    working_directory: cwd.clone(),
+                    resume_selection_kind: Word(Resume::None),
+                    resume_selection_value: None,
+                })
+            }),
+            local_interactive: (!is_headless).then_some(Object(LocalInteractive {
                 turn_index: 0,
                 role_bootstrap_applied: true,
                 working_directory: cwd,
@@ -229,6 +256,7 @@ impl LaunchManifest {
         put(HOOKS_KEY, self.has_hooks.then_some(Value::from(true)));
         put(MODEL_KEY, self.model.clone().map(Value::from));
         put(PROFILE_KEY, self.profile.clone().map(Value::from));
+        put(BACKEND_KEY, self.own_backend.clone().map(Value::from));
         put(CHAT_KEY, self.chat.is_resumed().then(|| self.chat.to_string().into()));
         Ok(metadata)
     }

@@ -7,6 +7,7 @@
 //! the generation; what cannot be understood is reported and never deleted.
 
 pub mod atomic;
+pub mod conversation;
 mod dir;
 pub mod doctor;
 pub mod finding;
@@ -17,9 +18,11 @@ pub mod joined;
 pub mod journal;
 pub mod launch;
 pub mod launch_env;
+pub mod legacy;
 pub mod lifecycle;
 pub mod lock;
 pub mod machine;
+pub mod managed;
 pub mod manifest;
 pub mod names;
 pub mod plan;
@@ -28,6 +31,7 @@ pub mod reports;
 pub mod roots;
 pub mod scan;
 pub mod spool;
+pub mod turn_dir;
 pub mod watch;
 pub mod wire;
 
@@ -37,8 +41,10 @@ pub use journal::Journal;
 pub use launch::LaunchManifest;
 pub use lifecycle::Return;
 pub use lock::{AgentLock, LifeLock};
+pub use managed::Managed;
 pub use registry::{Expect, Registry};
 pub use roots::Roots;
 pub use scan::{Entry, Scan};
+pub use turn_dir::TurnDir;
 pub use watch::{Change, Watch};
 pub use wire::external::ExternalRecord;

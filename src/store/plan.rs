@@ -49,8 +49,8 @@ pub fn read(path: &Path) -> Result<Plan> {
     let wire = read_wire(path).map_err(|error| error.while_doing(format_args!("manifest {}", path.display())))?;
     let name = wire.agent_name.clone().unwrap_or_default();
     let unsupported = |why: &str| Err(Error::new(Kind::Unsupported, format!("{name} {why}")));
-    if wire.backend.0 != Backend::LocalInteractive {
-        return unsupported("has no program between its turns; give it a prompt instead");
+    if wire.backend.0 != Backend::LocalInteractive && !wire.backend.0.is_headless() {
+        return unsupported("has a backend whose programs are not started from here");
     }
     let authority = wire.agent_launch_authority.as_ref().map(|Object(authority)| authority);
     let posture = authority.and_then(|authority| authority.posture_kind).map(|Word(posture)| posture);
@@ -158,7 +158,7 @@ fn put(env: &mut Vec<(String, String)>, name: String, value: String) {
     env.push((name, value));
 }
 
-fn role(wire: &ManifestV4, method: RoleMethod) -> Option<Role> {
+pub(super) fn role(wire: &ManifestV4, method: RoleMethod) -> Option<Role> {
     match method {
         RoleMethod::NativeDeveloperInstructions
         | RoleMethod::NativeAppendSystemPrompt

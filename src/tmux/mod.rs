@@ -17,6 +17,7 @@ mod input;
 mod key;
 pub mod protocol;
 mod quote;
+mod respawn;
 mod session;
 mod socket;
 mod sweep;

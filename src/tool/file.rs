@@ -1,6 +1,6 @@
 //! A tool definition as it is written: names and types only, the rules about them are in [`super::Tool::parse`].
 
-use super::{Answer, Hooks, RoleWay, Rule, StatusFile, TranscriptFile};
+use super::{Answer, Headless, Hooks, RoleWay, Rule, StatusFile, TranscriptFile};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -34,6 +34,8 @@ pub(super) struct File {
     pub(super) status_file: Option<StatusFile>,
     #[serde(default)]
     pub(super) hooks: Option<Hooks>,
+    #[serde(default)]
+    pub(super) headless: Option<Headless>,
     #[serde(default)]
     pub(super) transcript: Vec<TranscriptFile>,
     #[serde(default)]

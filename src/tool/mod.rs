@@ -4,6 +4,7 @@
 
 mod answer;
 mod file;
+pub mod headless;
 mod hooks;
 mod own_home;
 mod question;
@@ -19,6 +20,7 @@ mod transcript_file;
 mod version;
 
 pub use answer::{Answer, Pick};
+pub use headless::Headless;
 pub use hooks::{HOOKS_ENV, Hooks, transcript as reported_transcript};
 pub use read::Found;
 pub use region::{Region, Sight};
@@ -106,6 +108,8 @@ pub struct Tool {
     pub status_file: Option<StatusFile>,
     /// What it is told to report when we launch it.
     pub hooks: Option<Hooks>,
+    /// How it runs one turn as one process.
+    pub headless: Option<Headless>,
     /// How its questions are answered.
     pub answer: Option<Answer>,
     /// Whether its interrupt key has to be pressed a second time while it still works.
@@ -154,6 +158,7 @@ impl Tool {
         }
         file.status_file.as_ref().map_or(Ok(()), StatusFile::check).map_err(wrong)?;
         file.hooks.as_ref().map_or(Ok(()), Hooks::check).map_err(wrong)?;
+        file.headless.as_ref().map_or(Ok(()), Headless::check).map_err(wrong)?;
         file.answer.as_ref().map_or(Ok(()), Answer::check).map_err(wrong)?;
         file.role.as_ref().map_or(Ok(()), RoleWay::check).map_err(wrong)?;
         for (at, transcript) in file.transcript.iter().enumerate() {
@@ -200,6 +205,7 @@ impl Tool {
             stale_after,
             status_file: file.status_file,
             hooks: file.hooks,
+            headless: file.headless,
             answer: file.answer,
             interrupts_twice: file.interrupt.twice,
             transcripts: file.transcript,

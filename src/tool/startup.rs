@@ -84,7 +84,8 @@ impl Tool {
         Ok(args.iter().map(|arg| arg.replace("{id}", id)).collect())
     }
 
-    fn role_args(&self, role: &Role) -> Result<Vec<String>> {
+    /// The arguments that tell a role; none where it is told as the first prompt. As [`Tool::argv`] otherwise.
+    pub fn role_args(&self, role: &Role) -> Result<Vec<String>> {
         self.role_way()?;
         if role.text.len() > MAX_ROLE_BYTES {
             return Err(Error::new(

@@ -17,6 +17,7 @@
 //! 6. Work on a screen that stands still for the tool's stale time is unknown as well.
 
 mod diff;
+mod headless;
 mod judge;
 mod reading;
 mod report;
@@ -181,13 +182,18 @@ impl Tracker {
         now: Timestamp,
     ) {
         let reading = read(tool, version, terminal);
-        self.tool = Facts {
+        let facts = Facts {
             ready_settle: SignedDuration::try_from(tool.ready_settle).unwrap_or(LONE_SETTLE),
             start_settle: SignedDuration::try_from(tool.start_settle).unwrap_or(LONE_SETTLE),
             stale_after: SignedDuration::try_from(tool.stale_after).unwrap_or(SignedDuration::MAX),
             titles_ready: tool.titles_ready(),
             untuned: tool.is_untuned(version),
         };
+        self.take_in(reading, facts, terminal, before, now);
+    }
+
+    fn take_in(&mut self, reading: Reading, facts: Facts, terminal: &Terminal, before: &Screen, now: Timestamp) {
+        self.tool = facts;
         self.read_at = matches!(terminal, Terminal::Seen(_)).then_some(now).or(self.read_at);
         let launching = now < self.launched_at + STARTING_LIMIT;
         let alive = matches!(reading.liveness, Liveness::Alive);

@@ -22,7 +22,7 @@ mod tail;
 pub use conversation::Conversation;
 pub use find::{MAX_FOUND, find, matches};
 pub use log::{Log, MAX_RECENT_BYTES};
-pub use tail::{MAX_BACK_BYTES, MAX_LINE_BYTES, Tail};
+pub use tail::{MAX_BACK_BYTES, MAX_LINE_BYTES, News, Tail};
 
 use crate::model::TurnOutcome;
 use crate::model::transcript::Format;

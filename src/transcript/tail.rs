@@ -82,6 +82,13 @@ impl Tail {
         }
     }
 
+    /// Gives what has been read of a line that has no end yet, to be taken for a whole one: nothing comes any more.
+    pub fn take_torn(&mut self, into: &mut Vec<u8>) {
+        if !self.passes_over {
+            into.append(&mut self.torn);
+        }
+    }
+
     fn sort_out(&mut self, mut bytes: &[u8], take: &mut impl FnMut(News<'_>)) {
         while let Some(newline) = bytes.iter().position(|byte| *byte == b'\n') {
             self.keep(&bytes[..newline]);

@@ -23,7 +23,7 @@ use crate::model::{AgentView, Listing, Queued, Snapshot, Status};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
-use table::{AGENT, AgentFile, Form, HOME, HomeFile, ROOT, RootFile, TURN, WaitFile};
+use table::{AGENT, AgentFile, Form, HOME, HomeFile, ROOT, RootFile, WaitFile};
 
 /// Where a link leads whose target nobody knows: nowhere.
 const UNKNOWN: &str = "unknown";
@@ -103,10 +103,9 @@ pub fn lookup(snapshot: &Snapshot, parent: Node, name: &str) -> Option<Node> {
             let (_, agent) = snapshot.by_slot(slot)?;
             agent.queue.iter().find(|queued| *queued.name == *name).map(|_| Node::queued(slot, name))
         }
-        Node::Turn(slot, turn) => {
-            turns::find(snapshot, slot, turn)?;
-            TURN.iter().find(|row| row.name == name).map(|row| Node::TurnFile(slot, turn, row.file))
-        }
+        Node::Turn(slot, turn) => turns::rows(snapshot, slot, turn)?
+            .find(|row| row.name == name)
+            .map(|row| Node::TurnFile(slot, turn, row.file)),
         _ => None,
     }
 }
@@ -178,10 +177,9 @@ pub fn entries(snapshot: &Snapshot, dir: Node) -> Option<Vec<Entry>> {
             let entry = |queued: &Queued| Entry { name: queued.name.clone(), node: Node::queued(slot, &queued.name) };
             agent.queue.iter().map(entry).collect()
         }
-        Node::Turn(slot, turn) => {
-            turns::find(snapshot, slot, turn)?;
-            TURN.iter().map(|row| entry(row.name, Node::TurnFile(slot, turn, row.file))).collect()
-        }
+        Node::Turn(slot, turn) => turns::rows(snapshot, slot, turn)?
+            .map(|row| entry(row.name, Node::TurnFile(slot, turn, row.file)))
+            .collect(),
         _ => return None,
     })
 }
@@ -225,6 +223,9 @@ pub fn attributes(snapshot: &Snapshot, node: Node) -> Option<Attributes> {
         }
         Node::TurnFile(slot, turn, file) => {
             let mtime = Some(turns::find(snapshot, slot, turn)?.changed_at());
+            if file.row().form == Form::Link {
+                return link_attributes(snapshot, node, mtime);
+            }
             let size = content(snapshot, node)?.len() as u64;
             Some(Attributes { kind: NodeKind::File, mode: file.row().form.mode(), size, mtime })
         }
@@ -290,6 +291,7 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
         Node::StatusLink(slot) | Node::ToolLink(slot) => agent(slot).map(|found| to("../../", found)),
         Node::HomeLink(slot) => agent(slot).map(|found| to("../../../", found)),
         Node::HomeFile(number, HomeFile::Path) => homes::find(snapshot, number).map(|home| home.path.clone()),
+        Node::TurnFile(slot, turn, file) => turns::target(snapshot, slot, turn, file),
         Node::LastTurn(slot) => {
             let (_, view) = agent(slot)?;
             view.turns.last().map(|turn| PathBuf::from(turn.number.to_string()))
@@ -321,12 +323,13 @@ pub fn target(snapshot: &Snapshot, node: Node) -> Option<PathBuf> {
 /// The kind of `node`, which never changes.
 pub fn kind(node: Node) -> NodeKind {
     match node {
-        Node::RootFile(_) | Node::ToolFile(_) | Node::TurnFile(..) | Node::Queued(..) | Node::Log(..) => NodeKind::File,
+        Node::RootFile(_) | Node::ToolFile(_) | Node::Queued(..) | Node::Log(..) => NodeKind::File,
         Node::IdLink(_) | Node::StatusLink(_) | Node::ToolLink(_) | Node::HomeLink(_) | Node::LastTurn(_) => {
             NodeKind::Link
         }
         Node::HomeFile(_, file) => kind_of(file.row().form),
         Node::WaitTurn(..) => NodeKind::File,
+        Node::TurnFile(_, _, file) => kind_of(file.row().form),
         Node::WaitFile(_, file) => kind_of(file.row().form),
         Node::AgentFile(_, file) => kind_of(file.row().form),
         _ => NodeKind::Dir,

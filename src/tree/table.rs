@@ -152,6 +152,9 @@ table! {
         Json "turn.json" Read "when it began and ended, how it is known, how it ended, and its prompt's id";
         Prompt "prompt" Read "what was asked; empty where nobody asked through troop";
         Reply "reply" Read "what was answered; empty while it goes on and where there is no answer";
+        Stdout "stdout" Link "what its program printed; of a turn that was a process of its own";
+        Stderr "stderr" Link "what that complained of";
+        Exit "exitcode" Link "what it exited with; leads nowhere while it runs";
     }
 }
 

@@ -3,9 +3,10 @@
 use super::Entry;
 use super::node::Node;
 use super::render::{Content, line_or_nothing};
-use super::table::TurnFile;
+use super::table::{Form, Row, TURN, TurnFile};
 use crate::model::{Snapshot, Turn};
 use serde::Serialize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The name of the link to the last turn.
@@ -48,6 +49,29 @@ pub(super) fn entries(snapshot: &Snapshot, slot: u32) -> Option<Vec<Entry>> {
     Some(turns.chain(last).map(|(name, node)| Entry { name: name.into(), node }).collect())
 }
 
+/// The rows of a turn's directory: its process has files of its own, where it has one.
+pub(super) fn rows(snapshot: &Snapshot, slot: u32, turn: u16) -> Option<impl Iterator<Item = &'static Row<TurnFile>>> {
+    let has_process = artifacts(snapshot, slot, turn).is_some();
+    find(snapshot, slot, turn)?;
+    Some(TURN.iter().filter(move |row| has_process || row.form != Form::Link))
+}
+
+fn artifacts(snapshot: &Snapshot, slot: u32, turn: u16) -> Option<&Arc<Path>> {
+    let (_, agent) = snapshot.by_slot(slot)?;
+    agent.headless.as_ref()?.artifacts_of(find(snapshot, slot, turn)?.prompt_id.as_deref()?)
+}
+
+/// Where a link in a turn's directory leads.
+pub(super) fn target(snapshot: &Snapshot, slot: u32, turn: u16, file: TurnFile) -> Option<PathBuf> {
+    let name = match file {
+        TurnFile::Stdout => "stdout.jsonl",
+        TurnFile::Stderr => "stderr.log",
+        TurnFile::Exit => "exitcode",
+        TurnFile::Json | TurnFile::Prompt | TurnFile::Reply => return None,
+    };
+    Some(artifacts(snapshot, slot, turn)?.join(name))
+}
+
 /// What reading a turn's file gives.
 pub(super) fn content(turn: &Turn, file: TurnFile) -> Content {
     let text = match file {
@@ -64,6 +88,7 @@ pub(super) fn content(turn: &Turn, file: TurnFile) -> Content {
             };
             serde_json::to_string_pretty(&json).unwrap_or_default() + "\n"
         }
+        TurnFile::Stdout | TurnFile::Stderr | TurnFile::Exit => String::new(),
         TurnFile::Prompt => line_or_nothing(&turn.prompt),
         TurnFile::Reply => reply(turn),
     };

@@ -39,7 +39,7 @@ pub fn may_write(snapshot: &Snapshot, node: Node) -> Result<Written> {
         Node::AgentFile(_, file) => Err(not_permitted(file.row().name)),
         Node::Queued(slot, _) => {
             let agent = find(snapshot, slot)?;
-            agent.may_type()?;
+            agent.may_reach()?;
             if agent.queue.len() >= MAX_QUEUED && super::queued(agent, node).is_none() {
                 let sentence = format!("the queue is full ({MAX_QUEUED} prompts); take one out or wait");
                 return Err(Error::new(Kind::Full, sentence));

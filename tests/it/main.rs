@@ -8,6 +8,7 @@ mod hostile;
 mod mount;
 mod real_codex;
 mod real_gemini;
+mod real_headless;
 mod real_houmao;
 mod real_kimicode;
 mod real_support;

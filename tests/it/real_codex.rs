@@ -38,7 +38,7 @@ fn paths(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
-fn prepare(world: &mut World, model: &Model) {
+pub(crate) fn prepare(world: &mut World, model: &Model) {
     let (home, work) = (world.path("home/.codex"), world.path("work"));
     fs::create_dir(&home).unwrap();
     let config = format!(

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 /// A private home in which the program asks nothing and calls nobody.
-fn prepare(world: &mut World, model: &Model) {
+pub(crate) fn prepare(world: &mut World, model: &Model) {
     let home = world.path("home/.gemini");
     fs::create_dir(&home).unwrap();
     let settings = json!({

@@ -5,7 +5,7 @@ use crate::real_support::model::Model;
 use crate::real_support::{World, programs};
 use std::fs;
 
-fn prepare(world: &mut World, model: &Model) {
+pub(crate) fn prepare(world: &mut World, model: &Model) {
     let home = world.path("home/.kimi-code");
     fs::create_dir(&home).unwrap();
     let config = format!(

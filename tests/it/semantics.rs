@@ -9,6 +9,8 @@ mod faults;
 mod found;
 mod gc;
 mod gone;
+mod headless;
+mod headless_crash;
 mod history;
 mod homes;
 mod keyboard;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use source::{Named, Source};
 
 /// Modules whose answers depend on their arguments alone.
-const PURE: [&str; 7] = ["error", "model", "tool", "tracker", "command", "tree", "engine"];
+const PURE: [&str; 8] = ["error", "model", "tool", "tracker", "command", "tree", "engine", "headless"];
 
 /// What a pure module may not name: the doors to files, programs, threads and clocks.
 const IMPURE: [&[&str]; 13] = [

@@ -6,6 +6,7 @@
 
 mod bind;
 mod claims;
+mod headless;
 mod hooks;
 mod place;
 mod status_file;
@@ -14,7 +15,7 @@ mod transcript;
 use super::event::{Event, Events, Serial};
 use super::journals::journal_root;
 use crate::engine::{Agent, World};
-use crate::model::{AgentId, Process, Terminal, Transcript};
+use crate::model::{AgentId, HeadlessTurns, Process, Terminal, Transcript};
 use crate::store::Watch;
 use crate::tool::Tool;
 use crate::tracker::Report;
@@ -67,6 +68,8 @@ struct Follow {
     /// Where the agent's own files are.
     root: PathBuf,
     launched_at: Timestamp,
+    /// Its turns are processes of their own.
+    is_headless: bool,
     asked: Option<Asked>,
 }
 
@@ -90,12 +93,18 @@ enum News {
     Nothing,
     /// It says something, or not any more.
     Says(Option<Report>),
+    /// Its turns stand so.
+    Turned(Box<HeadlessTurns>),
     /// The agent's log is this one, or none is known to be.
     Wrote(Option<Arc<Transcript>>),
 }
 
 /// The sources that the tool's definition has.
 fn sources_of(follow: &Follow, places: &Places, claims: &Claims, again: bool) -> Vec<Box<dyn Source>> {
+    if follow.is_headless {
+        let turns = headless::Source::of(follow, places).map(|source| Box::new(source) as Box<dyn Source>);
+        return turns.into_iter().collect();
+    }
     let status_file = status_file::Source::of(follow, places).map(|source| Box::new(source) as Box<dyn Source>);
     let hooks = hooks::Source::of(follow, again).map(|source| Box::new(source) as Box<dyn Source>);
     let transcript =
@@ -119,12 +128,29 @@ impl Sources {
     /// An agent was looked at: the programs in front may be others than before.
     pub(super) fn looked(&mut self, id: &AgentId, world: &World) {
         let Some(agent) = world.agents.get(id) else { return };
-        let Terminal::Seen(look) = &agent.terminal else { return };
-        if agent.tool.status_file.is_none() && agent.tool.hooks.is_none() && agent.tool.transcripts.is_empty() {
+        let is_headless = agent.record.backend.is_headless() && agent.tool.headless.is_some();
+        // Between two turns nothing runs, and what runs in one is told by its files.
+        if is_headless && self.known.contains_key(id) {
             return;
         }
-        let ours = || look.programs.in_front().filter(|p| agent.tool.owns(&p.comm, &p.argv)).take(MAX_PROGRAMS);
-        if self.known.get(id).map_or(&[][..], |known| &known.programs).iter().eq(ours()) {
+        let look = match &agent.terminal {
+            Terminal::Seen(look) if !is_headless => Some(look),
+            Terminal::Seen(_) | Terminal::NoSession if is_headless => None,
+            _ => return,
+        };
+        if !is_headless
+            && agent.tool.status_file.is_none()
+            && agent.tool.hooks.is_none()
+            && agent.tool.transcripts.is_empty()
+        {
+            return;
+        }
+        let ours = || {
+            look.into_iter()
+                .flat_map(|look| look.programs.in_front().filter(|p| agent.tool.owns(&p.comm, &p.argv)))
+                .take(MAX_PROGRAMS)
+        };
+        if !is_headless && self.known.get(id).map_or(&[][..], |known| &known.programs).iter().eq(ours()) {
             return;
         }
         let programs: Vec<Process> = ours().cloned().collect();
@@ -137,6 +163,7 @@ impl Sources {
             programs: programs.clone(),
             root: journal_root(&agent.record).to_path_buf(),
             launched_at: agent.record.lifecycle.updated_at,
+            is_headless,
             asked: asked(agent),
         };
         // What the last programs said is taken for news no longer, and when too much waits, the next look tries again.
@@ -244,6 +271,7 @@ fn tell(agent: &AgentId, serial: Serial, source: Option<&'static str>, news: New
     let agent = agent.clone();
     let event = match (news, source) {
         (News::Says(report), Some(source)) => Event::Reported { agent, serial, source, report: report.map(Box::new) },
+        (News::Turned(turns), _) => Event::Turned { agent, serial, turns },
         (News::Wrote(transcript), _) => Event::Transcribed { agent, serial, transcript },
         (News::Nothing | News::Says(_), _) => return true,
     };

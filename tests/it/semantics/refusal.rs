@@ -134,11 +134,11 @@ fn what_each_error_means() {
     world.wait_status("g", "gone");
     refused("agents/g/prompt", "x", libc::ESRCH, "g is gone");
     let mut headless = super::world::record("0000bbbb", "h", "no-such-session-2", world.sandbox().path());
-    headless["identity"] = serde_json::json!({ "backend": "claude_headless", "tool": "claude" });
+    headless["identity"] = serde_json::json!({ "backend": "cao_rest", "tool": "claude" });
     world.plant_bytes("0000bbbb", headless.to_string().as_bytes());
     world.wait_there("agents/h");
-    refused("agents/h/prompt", "x", libc::ENXIO, "h runs as claude_headless, which has no composer");
-    refused("agents/h/keys", "x", libc::ENXIO, "claude_headless");
+    refused("agents/h/prompt", "x", libc::ENXIO, "h runs as cao_rest, which takes no prompts");
+    refused("agents/h/keys", "x", libc::ENXIO, "cao_rest");
     assert!(world.prompts("a").iter().all(|prompt| prompt.starts_with("sim:")));
 }
 

@@ -57,6 +57,11 @@ impl World {
         self.mount.as_mut().unwrap()
     }
 
+    /// One more variable for what is started from now on.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.sandbox.set(name, value);
+    }
+
     /// Mounts again after [`Mount::end`].
     #[track_caller]
     pub fn mount_again(&mut self) {

@@ -15,6 +15,8 @@ fn launch() -> LaunchManifest {
         id: names::agent_id_for("alice"),
         generation: "generation-of-alice".into(),
         session_id: "local_interactive-20261121-090000Z-0123abcd".into(),
+        backend: Backend::LocalInteractive,
+        own_backend: None,
         tool: "claude".into(),
         argv: vec!["claude".into(), "--model".into(), "x y".into()],
         cwd: "/work/dir".into(),
