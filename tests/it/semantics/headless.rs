@@ -65,8 +65,11 @@ fn json(path: &Path) -> Value {
 
 /// The only directory in `managed_agents`.
 pub(super) fn managed(world: &World) -> PathBuf {
-    let entries = fs::read_dir(world.sandbox().troop_home().join("managed_agents")).unwrap();
-    let dirs: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let dir = world.sandbox().troop_home().join("managed_agents");
+    let list = || fs::read_dir(&dir).into_iter().flatten().map(|entry| entry.unwrap().path()).collect::<Vec<PathBuf>>();
+    // A launch writes it after the agent is there.
+    wait_for("an authority", LIMIT, || list().iter().any(|dir| dir.join("authority.json").exists()));
+    let dirs = list();
     assert_eq!(dirs.len(), 1, "{dirs:?}");
     dirs[0].clone()
 }
@@ -239,8 +242,9 @@ fn interrupted_from_anywhere() {
     let signals = world.received("a").iter().filter(|event| event["name"] == "SIGINT").count();
     assert_eq!(signals, 2);
     // One that does not listen.
-    world.write("agents/a/prompt", "sim:stubborn sim:work=600000");
-    working(&world, 3);
+    world.write("agents/a/prompt", "sim:stubborn sim:say=half sim:work=600000");
+    // From then on it hears no SIGINT.
+    wait_for("it to have said something", LIMIT, || headless(&world, "a")["doing"] == "writes");
     let child = headless(&world, "a")["child_pid"].as_i64().unwrap();
     world.write("agents/a/control", "interrupt\n");
     assert_eq!(world.sh("sh", "timeout 30 cat agents/a/wait/ready").out, "ready ready 3 interrupted\n");

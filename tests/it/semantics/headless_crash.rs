@@ -17,9 +17,7 @@ const TOOL: &str = "turner";
 /// What is told when something does not hold.
 fn show(world: &World) -> String {
     let read = |name: &str| fs::read_to_string(world.at(format!("agents/a/{name}"))).unwrap_or_default();
-    let files =
-        world.sh("sh", "cd agents/a/session/manifest.turn-artifacts && tail -n +1 */exitcode */stderr.log */*.json");
-    let parts = [read("history"), read("screen"), read("error"), files.out];
+    let parts = [read("history"), read("screen"), read("error")];
     format!("{}\n{:#?}", parts.join("\n"), world.received("a").len())
 }
 
