@@ -6,7 +6,7 @@ use crate::engine::gc::{self, Action, Found, Line, Presence, Readable};
 use crate::error::{Error, Result};
 use crate::model::Record;
 use crate::store::gc as disk;
-use crate::store::{Severity, manifest};
+use crate::store::{Severity, legacy, manifest};
 use crate::tmux::Socket;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -61,7 +61,11 @@ fn row(line: Line) -> Row {
 }
 
 fn carry_out(context: &Context, line: &Line) -> Result<()> {
-    let Action::Remove { record, root } = &line.action else { return Ok(()) };
+    let (record, root) = match &line.action {
+        Action::Keep => return Ok(()),
+        Action::Clear => return disk::clear(&line.path),
+        Action::Remove { record, root } => (record, root),
+    };
     // The record first: a session that no record names is found again.
     if let Some(record) = record {
         context.registry.remove(record)?;
@@ -103,6 +107,13 @@ async fn found(context: &Context) -> Vec<Found> {
         unread.iter().map(|problem| Found::Unreadable { path: problem.path.clone(), why: problem.sentence.clone() });
     found.extend(unreadable);
     let orphans = roots.into_iter().filter(|root| !named.contains(&root.path));
+    let mut homes = legacy::runtime_roots(named.iter().map(PathBuf::as_path));
+    homes.push(home.clone());
+    found.extend(disk::left(&homes).into_iter().map(|left| Found::Left {
+        path: left.path,
+        what: left.what.to_owned(),
+        changed: left.changed,
+    }));
     found.extend(orphans.map(|root| Found::Orphan {
         path: root.path,
         changed: root.changed,

@@ -29,7 +29,7 @@ pub(super) struct Gateway {
 /// at most.
 pub(super) fn probe(record: &Record) -> Option<Gateway> {
     let named = record.gateway.as_ref().filter(|_| record.lifecycle.state.is_live())?;
-    let process = gateway::process(named.state_path.parent()?).filter(|process| process.port == named.port)?;
+    let process = gateway::process(named.state_path.parent()?).filter(|process| process.port == Some(named.port))?;
     let start_time = process::start_time(process.pid)?;
     let address = format!("{}:{}", named.host, named.port);
     answers(named.port).then_some(Gateway { address, pid: process.pid, start_time })

@@ -2,6 +2,7 @@
 //! kept in memory alone where they cannot be on disk.
 
 use crate::error::{Error, Kind};
+use crate::model::record::NOWHERE;
 use crate::model::{Actor, AgentId, Event, EventKind, Record};
 use crate::store::lock::{FileLock, our_directory};
 use crate::store::spool::queue_directory;
@@ -92,7 +93,7 @@ impl Journals {
     /// Numbers what happened to an agent that has no place on disk.
     pub(super) fn remember(&mut self, record: &Record, actor: Actor, kind: EventKind, now: Timestamp) -> Vec<Event> {
         let open = self.open.entry(record.id.clone()).or_insert_with(|| {
-            let root: Arc<Path> = Path::new("/nonexistent").into();
+            let root: Arc<Path> = Path::new(NOWHERE).into();
             Open { root, journal: Err(None), observer: None, seq: 0, missing: 0 }
         });
         let (agent, agent_id) = (record.name.clone(), record.id.to_string());
@@ -256,5 +257,5 @@ pub(super) fn journal_root(record: &Record) -> Arc<Path> {
         .session_root
         .clone()
         .or_else(|| record.manifest_path.parent().map(Arc::from))
-        .unwrap_or_else(|| Path::new("/nonexistent").into())
+        .unwrap_or_else(|| Path::new(NOWHERE).into())
 }

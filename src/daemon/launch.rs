@@ -172,9 +172,16 @@ impl Hands {
     async fn see_up(&self, target: Target, link: Link) -> Result<()> {
         match until_up(&target, &link).await {
             Ok(None) => Ok(()),
-            Ok(Some(ended)) => Err(self.undo(&target, ended).await),
-            // Somebody took the session away, and says in the record what became of it.
-            Err(error) => Err(error.while_doing(format!("{} was launched and is not there any more", target.name))),
+            Ok(Some(ended)) => {
+                // Whoever stops an agent ends its program first, and says in the record what became of it.
+                let _life = self.life(&target).await?;
+                match self.current(&target).await {
+                    Ok(record) if record.lifecycle.state.is_live() => Err(self.undo(&target, ended).await),
+                    _ => Err(stopped_meanwhile(&target)),
+                }
+            }
+            // Somebody took the session away.
+            Err(_) => Err(stopped_meanwhile(&target)),
         }
     }
 
@@ -332,6 +339,10 @@ pub(super) fn find_program(program: &str, cwd: &Path, path: &str) -> Option<Stri
             .find(|path| is_program(path))
     };
     found.map(|path| path.to_string_lossy().into_owned())
+}
+
+fn stopped_meanwhile(target: &Target) -> Error {
+    Error::new(Kind::Gone, format!("{} was launched, and somebody has ended it since", target.name))
 }
 
 fn is_program(path: &Path) -> bool {

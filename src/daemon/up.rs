@@ -18,8 +18,6 @@ const SHOWS_LIMIT: Duration = Duration::from_secs(10);
 /// How often to look meanwhile: at first, and after [`UP_LIMIT`].
 const LOOK_GAP: Duration = Duration::from_millis(25);
 const LATE_LOOK_GAP: Duration = Duration::from_millis(250);
-/// How long after the end of a program its session stays when somebody stops the agent, with room to spare.
-const STOP_SHOWS: Duration = Duration::from_millis(200);
 /// How many rows of its screen are told of a program that ended, and how much of each.
 const LAST_ROWS: usize = 4;
 const LAST_ROW_CHARS: usize = 160;
@@ -32,14 +30,14 @@ const DEAD_ROW: &str = "Pane is dead";
 /// that its tool knows. Gives why the launch has failed when it ended before; [`Kind::Gone`] when its session is gone.
 pub(super) async fn until_up(target: &Target, link: &Link) -> Result<Option<Error>> {
     let began = Instant::now();
+    let mut limit = UP_LIMIT;
     loop {
-        let mut limit = UP_LIMIT;
         match look(&link.client, &link.pane).await {
             Ok(look) => {
                 let shown = look.screen.text.clone();
                 let reading = read(&target.tool, None, &Terminal::Seen(Box::new(look)));
                 match &reading.liveness {
-                    Liveness::Dead(why) => return ended(link, why, &shown).await.map(Some),
+                    Liveness::Dead(why) => return Ok(Some(ended(link, why, &shown).await)),
                     Liveness::Alive if reading.posture(false).is_some_and(|found| found.shows != Shows::Starting) => {
                         return Ok(None);
                     }
@@ -60,14 +58,11 @@ pub(super) async fn until_up(target: &Target, link: &Link) -> Result<Option<Erro
 
 /// Why a launch failed whose program has ended, with what it wrote last, as far as tmux has read that: it does not empty the terminal
 /// of a process that has ended.
-async fn ended(link: &Link, why: &str, shown: &str) -> Result<Error> {
+async fn ended(link: &Link, why: &str, shown: &str) -> Error {
     // tmux moves the screen up by a row to say that the pane is dead.
     let above = link.client.scrollback(&link.pane, LAST_SCROLLED).await.unwrap_or_default();
     let words = last_words(&format!("{above}\n{shown}"));
-    // Whoever stops an agent ends its program first, and takes the session away right after.
-    tokio::time::sleep(STOP_SHOWS).await;
-    look(&link.client, &link.pane).await?;
-    Ok(Error::new(Kind::Gone, format!("its program ended before it was ready ({why}){words}")))
+    Error::new(Kind::Gone, format!("its program ended before it was ready ({why}){words}"))
 }
 
 /// The last rows of a screen that are not blank, for a sentence; nothing when there are none.

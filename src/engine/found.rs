@@ -1,7 +1,7 @@
 //! Agents that nobody has registered, as members of the world: seen like any other, and driven by nobody.
 
 use super::world::{Note, World};
-use crate::model::record::{Backend, Lease};
+use crate::model::record::{Backend, Lease, NOWHERE};
 use crate::model::{FoundAgent, Lifecycle, LifecycleState, Manifest, Record};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ impl World {
         let id = found.id.clone();
         let nowhere: Arc<Path> = Path::new("").into();
         // Of no file: what is remembered by manifest is remembered of this one agent.
-        let nothing: Arc<Path> = PathBuf::from(format!("/nonexistent/{id}/manifest.json")).into();
+        let nothing: Arc<Path> = PathBuf::from(format!("{NOWHERE}/{id}/manifest.json")).into();
         let record = Record {
             id: id.clone(),
             name: found.made_up_name(),

@@ -61,6 +61,15 @@ pub enum Found {
         /// A record that cannot be read may name it.
         may_be_named: bool,
     },
+    /// Something that nothing uses any more.
+    Left {
+        /// A directory.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+        /// When something in it last changed.
+        changed: Timestamp,
+    },
     /// A record that cannot be read.
     Unreadable {
         /// Where it is.
@@ -95,6 +104,8 @@ pub enum Action {
         /// The session root.
         root: Option<PathBuf>,
     },
+    /// The directory itself is taken away.
+    Clear,
 }
 
 /// What to do about each thing found; what is younger than `age` stays.
@@ -144,6 +155,11 @@ fn line(found: Found, age: SignedDuration, now: Timestamp) -> Line {
                 Line { action: Action::Remove { record: None, root: Some(path.clone()) }, name: None, path, reason }
             }
         }
+        Found::Left { path, what, changed } if now.duration_since(changed) < age => {
+            let reason = format!("{what}; it changed at {changed:.0}, which is less than {} ago", days(age));
+            Line { action: Action::Keep, name: None, path, reason }
+        }
+        Found::Left { path, what, .. } => Line { action: Action::Clear, name: None, path, reason: what },
         Found::Unreadable { path, why } => Line { action: Action::Keep, name: None, path, reason: why },
     }
 }
@@ -258,6 +274,7 @@ mod tests {
         match &line.action {
             Action::Keep => None,
             Action::Remove { record, root } => Some((record.is_some(), root.is_some())),
+            Action::Clear => Some((false, false)),
         }
     }
 
@@ -307,6 +324,17 @@ mod tests {
         for change in changes {
             assert_eq!(removes(&decide(old(), Presence::Gone, Readable::Yes, change)), None);
         }
+    }
+
+    #[test]
+    fn what_nothing_uses_goes_when_it_is_old() {
+        let left = |ago: i64| {
+            let changed = NOW - SignedDuration::from_secs(ago);
+            let found = Found::Left { path: "/home/old".into(), what: "state of a retired server".to_owned(), changed };
+            plan(vec![found], SignedDuration::from_hours(1), NOW).remove(0)
+        };
+        assert_eq!((left(60).action, left(7200).action), (Action::Keep, Action::Clear));
+        assert_eq!(left(7200).reason, "state of a retired server");
     }
 
     #[test]

@@ -83,6 +83,9 @@ pub struct Gateway {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mailbox(pub serde_json::Value);
 
+/// Where the files of an agent are that has none: a place in which nobody, root included, can make any.
+pub const NOWHERE: &str = "/proc/nonexistent";
+
 /// One agent in the registry. Texts are shared where more than the record needs them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {

@@ -247,6 +247,7 @@ impl AgentView {
 
     /// Whether it may be given prompts, or the sentence why not: there is a program that takes them, or each starts one.
     pub fn may_reach(&self) -> Result<()> {
+        self.may_drive()?;
         let backend = self.state.identity.backend;
         if backend != Backend::LocalInteractive && !backend.is_headless() {
             return Err(Error::new(

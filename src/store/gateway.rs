@@ -23,8 +23,9 @@ const MAX_BYTES: u64 = 64 << 10;
 pub struct GatewayProcess {
     /// Its process.
     pub pid: i32,
-    /// The port it was given.
-    pub port: u16,
+    /// The port it was given, where it says so.
+    #[serde(default)]
+    pub port: Option<u16>,
 }
 
 /// Where the gateway of a session keeps its files.
@@ -60,7 +61,7 @@ mod tests {
         write(
             r#"{"execution_mode": "detached_process", "host": "127.0.0.1", "pid": 17889, "port": 40353, "schema_version": 1}"#,
         );
-        assert_eq!(process(root.path()), Some(GatewayProcess { pid: 17889, port: 40353 }));
+        assert_eq!(process(root.path()), Some(GatewayProcess { pid: 17889, port: Some(40353) }));
         for wrong in
             ["", "{", "[]", r#"{"pid": 1, "port": 1}"#, r#"{"pid": -1, "port": 1}"#, r#"{"pid": 2, "port": 65536}"#]
         {

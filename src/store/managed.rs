@@ -236,6 +236,15 @@ impl Managed {
     }
 }
 
+/// The directories of agents in that Home whose session root is gone.
+pub fn abandoned(home: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(home.join(MANAGED)).into_iter().flatten().flatten().take(MAX_AGENTS);
+    let all = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let all = all.map(|entry| Managed { dir: entry.path() });
+    let is_gone = |authority: Authority| authority.session_root.symlink_metadata().is_err();
+    all.filter(|managed| managed.read(AUTHORITY).is_some_and(is_gone)).map(|managed| managed.dir).collect()
+}
+
 /// A new id of an agent or of a turn.
 pub fn new_id() -> String {
     uuid::Uuid::new_v4().simple().to_string()[..12].to_owned()

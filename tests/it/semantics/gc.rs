@@ -34,7 +34,8 @@ fn gc(world: &World, args: &[&str]) -> BTreeMap<String, (String, String)> {
 
 /// `troop gc` takes away what nobody needs any more, in this registry and this Home alone: the record and the session root of
 /// agents that were stopped longer ago than `--older-than` (7 days) or are retired, records whose session is gone and whose
-/// manifest cannot be read, and session roots that no record names. Nothing goes that is live, starting or not
+/// manifest cannot be read, session roots that no record names, the turns of headless agents whose session is gone, and
+/// what retired servers of Houmao have left. Nothing goes that is live, starting or not
 /// understood, nor what belongs to another Home; each thing that stays is listed with the reason. `--dry-run` prints exactly
 /// what the real run does, and writes nothing.
 #[test]
@@ -65,6 +66,22 @@ fn clearing_away() {
     let orphan = world.sandbox().troop_home().join("sessions/local_interactive/orphan");
     fs::create_dir_all(orphan.join("troop/queue")).unwrap();
     fs::write(orphan.join("troop/queue/1"), "never asked").unwrap();
+    let server = world.sandbox().troop_home().join("houmao_servers/127.0.0.1-9889");
+    let turns = world.sandbox().troop_home().join("managed_agents/0123456789ab");
+    for dir in [server.join("sessions/registered"), server.join("state/cao_compat"), server.join("run"), turns.clone()]
+    {
+        fs::create_dir_all(dir).unwrap();
+    }
+    fs::write(server.join("sessions/registered/registration.json"), "{}").unwrap();
+    let authority = serde_json::json!({
+        "tracked_agent_id": "0123456789ab", "backend": "codex_headless", "tool": "codex", "manifest_path": "/gone/manifest.json",
+        "session_root": "/gone", "tmux_session_name": "s", "tmux_window_id": null, "tmux_pane_id": null,
+        "agent_def_dir": "/gone/agent_def", "agent_name": "h", "agent_id": "h",
+        "created_at_utc": "2026-01-01T00:00:00+00:00", "updated_at_utc": "2026-01-01T00:00:00+00:00",
+    });
+    fs::write(turns.join("authority.json"), authority.to_string()).unwrap();
+    let doctor = world.troop(&["doctor"]).out;
+    assert!(doctor.contains("cao_compat") && doctor.contains("sessions/registered"), "{doctor}");
     world.mount().end(Signal::SIGTERM);
 
     let before = on_disk(&world);
@@ -79,11 +96,21 @@ fn clearing_away() {
         ("lost", "keep", "it can be relaunched"),
         ("broken", "remove", "its manifest cannot be read"),
         ("orphan", "keep", "less than 7 d ago"),
+        ("registered", "keep", "less than 7 d ago"),
+        ("cao_compat", "keep", "less than 7 d ago"),
+        ("0123456789ab", "keep", "less than 7 d ago"),
     ] {
         assert!(week[name].0 == action && week[name].1.contains(reason), "{name}: {:?}", week[name]);
     }
-    assert_eq!(week.len(), 7, "{week:?}");
-    for (name, reason) in [("stopped", "stopped at"), ("orphan", "take the prompt in its queue")] {
+    assert_eq!(week.len(), 10, "{week:?}");
+    let removed = [
+        ("stopped", "stopped at"),
+        ("orphan", "take the prompt in its queue"),
+        ("registered", "retired"),
+        ("cao_compat", "given up"),
+        ("0123456789ab", "session is gone"),
+    ];
+    for (name, reason) in removed {
         assert!(planned[name].0 == "remove" && planned[name].1.contains(reason), "{name}: {:?}", planned[name]);
     }
     assert_eq!(gc(&world, &["--older-than", "0s"]), planned);
@@ -92,7 +119,8 @@ fn clearing_away() {
     {
         assert_eq!(roots[name].exists(), stays, "{name}");
     }
-    assert!(!orphan.exists() && !path.exists());
+    assert!(!orphan.exists() && !path.exists() && !turns.exists());
+    assert!(server.join("run").exists() && !server.join("sessions/registered").exists());
     assert_eq!(world.troop(&["relaunch", "lost"]).code, Some(0));
     world.mount_again();
     world.wait_status("live", "ready");
