@@ -28,9 +28,14 @@ use judge::Standing;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long to wait for another process that begins or ends a turn of the same agent.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
+/// How long what ran the last turn may take to end; it has written down everything by then.
+const STILL_LIMIT: Duration = Duration::from_secs(2);
+/// How often to look whether it has: tmux says nothing when it notices.
+const STILL_GAP: Duration = Duration::from_millis(10);
 /// The verb of ours that runs a turn.
 const RUNNER: &str = "headless-turn";
 
@@ -82,6 +87,7 @@ impl Hands {
             std::env::current_exe().map_err(|error| Error::io("cannot find this program's own path", &error))?;
         let argv =
             [ourselves.to_string_lossy().into_owned(), RUNNER.to_owned(), turn.path().to_string_lossy().into_owned()];
+        until_still(link).await;
         link.client.run_in(&link.pane, &argv).await?;
         // It may end before it writes anything that would announce it.
         link.attend();
@@ -106,6 +112,18 @@ impl Hands {
                 parts(&sessions).unwrap_or_else(|| self.settings.roots.home.clone())
             }
             _ => self.settings.roots.home.clone(),
+        }
+    }
+}
+
+/// Waits until what ran in the pane before has ended and tmux has noticed: it closes the terminal of a process that ends, and
+/// when another was started there in between, that one's.
+async fn until_still(link: &Link) {
+    let deadline = Instant::now() + STILL_LIMIT;
+    while Instant::now() < deadline {
+        match link.client.frame(&link.pane).await {
+            Ok(frame) if !frame.pane.dead => tokio::time::sleep(STILL_GAP).await,
+            _ => return,
         }
     }
 }
