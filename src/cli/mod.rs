@@ -4,15 +4,19 @@
 mod agents;
 mod args;
 mod context;
+mod dashboard;
 mod doctor;
 mod exit;
 mod explain;
 mod home;
 mod list;
 mod mount;
+mod mounted;
 mod replay;
 mod signals;
+mod status;
 mod wait;
+mod watch;
 
 use crate::error::{Error, Kind, Result};
 use crate::stand_in;
@@ -36,7 +40,10 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
         Command::Mount(options) => mount::mount(common, &options),
         Command::Umount { path } => mount::umount(path.as_deref()),
         Command::Launch(options) => agents::launch(common, options),
-        Command::List { all, json } => list::run(common, all, json),
+        Command::List { json, watch: true, .. } => watch::run(common, json),
+        Command::List { all, json, .. } => list::run(common, all, json),
+        Command::Dashboard { notify } => dashboard::run(common, &notify),
+        Command::Status => status::run(common),
         Command::Prompt { name, text } => agents::prompt(common, &name, &text),
         Command::Wait { name, until, timeout } => wait::run(common, &name, until, timeout),
         Command::Answer { name, answer } => agents::answer(common, &name, answer),
