@@ -100,7 +100,7 @@ pub(super) fn last_line(view: &AgentView) -> String {
     match view.status() {
         Status::Blocked => {
             if let Some(question) = &view.evidence.question {
-                return format!("? {}", first(&question.text.join("\n")));
+                return format!("? {}", question.text.join(" ").split_whitespace().collect::<Vec<_>>().join(" "));
             }
         }
         Status::Pending | Status::Active => {

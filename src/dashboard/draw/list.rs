@@ -11,7 +11,7 @@ use ratatui::style::{Modifier, Style};
 
 /// From this many rows on there is a line with the names of the columns.
 const HEADED: u16 = 6;
-/// From this many rows on groups have headings.
+/// From this many rows on groups have headings even when not all agents are in sight.
 const GROUPED: u16 = 9;
 /// A sign, the longest status, and for how long.
 const STATUS: usize = 14;
@@ -84,7 +84,8 @@ pub(super) fn draw(ui: &Ui, rows: &[Row], now: Timestamp, area: Rect, buffer: &m
         put(buffer, area, MARK, &fit(why, usize::from(area.width).saturating_sub(MARK)), dim);
         return None;
     }
-    let entries = entries(rows, area.height >= GROUPED);
+    let grouped = area.height >= GROUPED || height(rows) <= usize::from(area.height) + 1;
+    let entries = entries(rows, grouped);
     let selected = entries.iter().position(|entry| matches!(entry, Entry::Agent(at, _) if *at == ui.at)).unwrap_or(0);
     let height = usize::from(area.height);
     let top = selected.saturating_sub(height / 2).min(entries.len().saturating_sub(height));
@@ -109,6 +110,11 @@ pub(super) fn draw(ui: &Ui, rows: &[Row], now: Timestamp, area: Rect, buffer: &m
         }
     }
     next
+}
+
+/// The rows that the whole list takes, with the names of the columns and the headings of its groups.
+pub(super) fn height(rows: &[Row]) -> usize {
+    entries(rows, true).len() + 1
 }
 
 fn entries(rows: &[Row], with_headings: bool) -> Vec<Entry<'_>> {

@@ -37,7 +37,7 @@ pub fn draw(ui: &mut Ui, snapshot: &Snapshot, now: Timestamp, frame: &mut Frame<
         ui.page = body.height.into();
         next = over::page(ui, now, body, frame);
     } else {
-        let (list_area, pane_area) = areas(ui, rows.len(), body);
+        let (list_area, pane_area) = areas(ui, list::height(&rows), body);
         if let Some(list_area) = list_area {
             ui.page = list_area.height.into();
             next = list::draw(ui, &rows, now, list_area, frame.buffer_mut());
@@ -59,7 +59,7 @@ pub fn draw(ui: &mut Ui, snapshot: &Snapshot, now: Timestamp, frame: &mut Frame<
 }
 
 /// Where the list and the pane are, if they are there.
-fn areas(ui: &Ui, rows: usize, body: Rect) -> (Option<Rect>, Option<Rect>) {
+fn areas(ui: &Ui, wanted: usize, body: Rect) -> (Option<Rect>, Option<Rect>) {
     let is_alone = ui.is_large || (body.width < BESIDE && body.height + 2 < BELOW);
     if is_alone {
         return if ui.focus == Focus::List { (Some(body), None) } else { (None, Some(body)) };
@@ -69,9 +69,8 @@ fn areas(ui: &Ui, rows: usize, body: Rect) -> (Option<Rect>, Option<Rect>) {
         let pane = Rect { x: body.x + list, width: body.width - list, ..body };
         return (Some(Rect { width: list, ..body }), Some(pane));
     }
-    // With headings of groups; but most is for the pane.
-    let wanted = u16::try_from(rows.saturating_mul(2) + 2).unwrap_or(u16::MAX);
-    let list = wanted.clamp(6, (body.height * 2 / 5).max(6));
+    // Most is for the pane.
+    let list = u16::try_from(wanted).unwrap_or(u16::MAX).clamp(6, (body.height * 2 / 5).max(6));
     let pane = Rect { y: body.y + list, height: body.height - list, ..body };
     (Some(Rect { height: list, ..body }), Some(pane))
 }
