@@ -6,6 +6,7 @@ mod document;
 mod ends;
 mod evidence;
 mod faults;
+mod glance;
 mod gone;
 mod history;
 mod keyboard;

@@ -28,7 +28,7 @@ const WITH_CWD: usize = 100;
 const GAP: usize = 2;
 /// Before the name: where the cursor is.
 const MARK: usize = 2;
-const TURN: usize = 5;
+const TURN: usize = 4;
 
 /// The columns in order: what stands at the top, and how wide. What has no width is left out.
 struct Columns {
@@ -55,7 +55,7 @@ impl Columns {
         let tool = take(widest(&|row| width(&row.view.state.identity.tool)).clamp(4, MAX_TOOL), WITH_TOOL);
         let turn = take(TURN, WITH_TURN);
         let cwd = widest(&|row| row.view.state.identity.working_directory.as_deref().map_or(0, width));
-        let cwd = take(cwd.clamp(3, columns / 4), WITH_CWD);
+        let cwd = take(cwd.min(columns / 4).max(3), WITH_CWD);
         let last = if left >= MIN_LAST + GAP { left - GAP } else { 0 };
         Self { name, tool, turn, last, cwd }
     }
@@ -84,8 +84,9 @@ pub(super) fn draw(ui: &Ui, rows: &[Row], now: Timestamp, area: Rect, buffer: &m
         put(buffer, area, MARK, &fit(why, usize::from(area.width).saturating_sub(MARK)), dim);
         return None;
     }
-    let grouped = area.height >= GROUPED || height(rows) <= usize::from(area.height) + 1;
-    let entries = entries(rows, grouped);
+    let all = entries(rows, true);
+    let grouped = area.height >= GROUPED || all.len() <= area.height.into();
+    let entries = if grouped { all } else { entries(rows, false) };
     let selected = entries.iter().position(|entry| matches!(entry, Entry::Agent(at, _) if *at == ui.at)).unwrap_or(0);
     let height = usize::from(area.height);
     let top = selected.saturating_sub(height / 2).min(entries.len().saturating_sub(height));
@@ -112,9 +113,14 @@ pub(super) fn draw(ui: &Ui, rows: &[Row], now: Timestamp, area: Rect, buffer: &m
     next
 }
 
-/// The rows that the whole list takes, with the names of the columns and the headings of its groups.
-pub(super) fn height(rows: &[Row]) -> usize {
-    entries(rows, true).len() + 1
+/// The rows that the list would take of `most`, with the names of the columns, and with headings where they fit.
+pub(super) fn height(rows: &[Row], most: u16) -> u16 {
+    let with_headings = u16::try_from(entries(rows, true).len() + 1).unwrap_or(u16::MAX);
+    if with_headings <= most || most > GROUPED {
+        with_headings
+    } else {
+        u16::try_from(rows.len() + 1).unwrap_or(u16::MAX)
+    }
 }
 
 fn entries(rows: &[Row], with_headings: bool) -> Vec<Entry<'_>> {

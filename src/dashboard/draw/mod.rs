@@ -21,6 +21,9 @@ const BESIDE: u16 = 160;
 /// From this many rows on, the pane stands below the list; with fewer only one of them is there.
 const BELOW: u16 = 20;
 
+/// The least rows of a list above a pane.
+const MIN_LIST: u16 = 6;
+
 /// Draws everything and says when something in it changes by itself. What was panned or scrolled too far is put right.
 pub fn draw(ui: &mut Ui, snapshot: &Snapshot, now: Timestamp, frame: &mut Frame<'_>) -> Option<Timestamp> {
     let area = frame.area();
@@ -37,7 +40,7 @@ pub fn draw(ui: &mut Ui, snapshot: &Snapshot, now: Timestamp, frame: &mut Frame<
         ui.page = body.height.into();
         next = over::page(ui, now, body, frame);
     } else {
-        let (list_area, pane_area) = areas(ui, list::height(&rows), body);
+        let (list_area, pane_area) = areas(ui, &rows, body);
         if let Some(list_area) = list_area {
             ui.page = list_area.height.into();
             next = list::draw(ui, &rows, now, list_area, frame.buffer_mut());
@@ -59,7 +62,7 @@ pub fn draw(ui: &mut Ui, snapshot: &Snapshot, now: Timestamp, frame: &mut Frame<
 }
 
 /// Where the list and the pane are, if they are there.
-fn areas(ui: &Ui, wanted: usize, body: Rect) -> (Option<Rect>, Option<Rect>) {
+fn areas(ui: &Ui, rows: &[Row], body: Rect) -> (Option<Rect>, Option<Rect>) {
     let is_alone = ui.is_large || (body.width < BESIDE && body.height + 2 < BELOW);
     if is_alone {
         return if ui.focus == Focus::List { (Some(body), None) } else { (None, Some(body)) };
@@ -70,7 +73,8 @@ fn areas(ui: &Ui, wanted: usize, body: Rect) -> (Option<Rect>, Option<Rect>) {
         return (Some(Rect { width: list, ..body }), Some(pane));
     }
     // Most is for the pane.
-    let list = u16::try_from(wanted).unwrap_or(u16::MAX).clamp(6, (body.height * 2 / 5).max(6));
+    let most = (body.height * 2 / 5).max(MIN_LIST);
+    let list = list::height(rows, most).clamp(MIN_LIST, most);
     let pane = Rect { y: body.y + list, height: body.height - list, ..body };
     (Some(Rect { height: list, ..body }), Some(pane))
 }

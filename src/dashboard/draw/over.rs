@@ -154,15 +154,27 @@ pub(super) fn question(ui: &Ui, area: Rect, frame: &mut Frame<'_>) {
     }
     let most = usize::from(area.height).saturating_sub(4).max(1);
     if lines.len() > most {
+        lines.retain(|line| !line.trim().is_empty());
+    }
+    if lines.len() > most {
         lines.truncate(most - 1);
         lines.push("…".to_owned());
     }
-    lines.push(String::new());
+    if lines.len() < most {
+        lines.push(String::new());
+    }
     lines.push("y yes   n no".to_owned());
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height);
     let (x, y) = (area.x + (area.width - columns) / 2, area.y + (area.height - height) / 2);
     let place = Rect { x, y, width: columns, height };
     Clear.render(place, frame.buffer_mut());
+    // A wide character that reaches into the frame would hide its edge.
+    for y in place.top()..place.bottom() {
+        let left = place.x.checked_sub(1).and_then(|x| frame.buffer_mut().cell_mut((x, y)));
+        if let Some(cell) = left.filter(|cell| width(cell.symbol()) > 1) {
+            cell.set_symbol(" ");
+        }
+    }
     Block::bordered().render(place, frame.buffer_mut());
     let within =
         Rect { x: place.x + 2, y: place.y + 1, width: columns.saturating_sub(4), height: height.saturating_sub(2) };
