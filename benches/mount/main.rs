@@ -1,10 +1,11 @@
 //! What a mount costs: listings, memory, delays, and doing nothing.
 //!
-//! `cargo bench --bench mount -- [tree|memory|delay|idle|busy|waits]...` prints a Markdown table for each,
+//! `cargo bench --bench mount -- [tree|memory|delay|idle|busy|waits|dashboard]...` prints a Markdown table for each,
 //! or for all of them. Every group works in a sandbox of its own, with its own tmux server.
 
 mod busy;
 mod cost;
+mod dashboard;
 mod delay;
 mod idle;
 mod memory;
@@ -23,13 +24,14 @@ struct Group {
     run: fn(measuring: bool) -> Fallible<String>,
 }
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     Group { name: "tree", run: tree::run },
     Group { name: "memory", run: memory::run },
     Group { name: "delay", run: delay::run },
     Group { name: "idle", run: idle::run },
     Group { name: "busy", run: busy::run },
     Group { name: "waits", run: waits::run },
+    Group { name: "dashboard", run: dashboard::run },
 ];
 
 fn main() -> ExitCode {

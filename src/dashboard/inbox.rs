@@ -83,8 +83,15 @@ impl Inbox {
         let mut polled =
             [PollFd::from_borrowed_fd(other, PollFlags::IN), PollFd::new(&*self.outbox.bell, PollFlags::IN)];
         match poll(&mut polled, limit.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(Error::io("cannot wait for the terminal", &error.into())),
+            Ok(_) => {}
+            Err(error) => {
+                let error = std::io::Error::from(error);
+                // A signal ends the wait, and nothing has come.
+                if error.kind() == std::io::ErrorKind::Interrupted {
+                    return Ok(Other::Quiet);
+                }
+                return Err(Error::io("cannot wait for the terminal", &error));
+            }
         }
         let came = match polled[0].revents() {
             none if none.is_empty() => Other::Quiet,

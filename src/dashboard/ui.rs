@@ -177,9 +177,12 @@ impl Ui {
         }
     }
 
-    /// Tells the person what came of something.
+    /// Tells the person what came of something. A refusal stays until the next key.
     pub(super) fn tell(&mut self, result: Result<String, String>) {
         let is_refusal = result.is_err();
+        if !is_refusal && self.told.as_ref().is_some_and(|told| told.is_refusal) {
+            return;
+        }
         let text = result.unwrap_or_else(|sentence| sentence);
         self.told = Some(Told { text, is_refusal });
     }

@@ -4,7 +4,7 @@ use crate::support::sandbox::troop_bin;
 use crate::support::{Person, Sandbox, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -40,6 +40,23 @@ fn dashboard_pid(person: &Person<'_>) -> Pid {
     Pid::from_raw(children.trim().parse().unwrap_or_else(|_| panic!("{children:?}")))
 }
 
+/// The whole screen is the agent's.
+fn is_attached(screen: &str) -> bool {
+    screen.contains("A practice agent") && !screen.contains("troop  2 ready")
+}
+
+/// A tmux client that has only just come drops what is typed: then it is typed again.
+fn detach(person: &Person<'_>) {
+    wait_for("the end of the agent's own terminal", LIMIT, || {
+        person.presses(&["C-b", "d"]);
+        let again = Instant::now() + Duration::from_secs(2);
+        while is_attached(&person.screen()) && Instant::now() < again {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        !is_attached(&person.screen())
+    });
+}
+
 #[test]
 fn watch_answer_pick_attach_and_leave() {
     let sandbox = with_agents();
@@ -69,9 +86,9 @@ fn watch_answer_pick_attach_and_leave() {
     person.presses(&["j", "Enter"]).reads(&["Home ", "alice", "bob"]);
 
     // To the agent's own terminal and back.
-    person.presses(&["g", "Enter"]).sees("the agent's own terminal", |screen| !screen.contains("troop  2"));
-    assert_eq!(person.fact("#{pane_current_command}"), "tmux");
-    person.presses(&["C-b", "d"]).reads(&["troop  2 ready", "Home "]);
+    person.presses(&["g", "Enter"]).sees("the agent's own terminal", is_attached);
+    detach(&person);
+    person.reads(&["troop  2 ready", "Home "]);
 
     // Another size: columns drop out, and nothing is left of the old picture.
     person.tmux(&["resize-window", "-t", "=person:", "-x", "60", "-y", "14"]);
@@ -97,7 +114,7 @@ fn signals_give_the_terminal_back() {
     person.runs("clear; troop dashboard; echo ended-$?-attached");
     person.reads(&["troop  2 ready"]);
     let dashboard = dashboard_pid(&person);
-    person.presses(&["Enter"]).sees("the agent's own terminal", |screen| !screen.contains("troop  2"));
+    person.presses(&["Enter"]).sees("the agent's own terminal", is_attached);
     kill(dashboard, Signal::SIGTERM).unwrap();
     is_given_back(&person, &modes, "ended-0-attached");
     assert_eq!(troop(&sandbox, &["status"]), "2 ready\n", "agents stay as they are");

@@ -149,6 +149,17 @@ fn relaunch_is_whatever_the_verb_is() {
 }
 
 #[test]
+fn a_refusal_is_told_until_the_next_key() {
+    let (mut ui, snapshot) = (Ui::new(true), troop());
+    ui.tell(Ok("one is under way".to_owned()));
+    ui.tell(Err("another is refused".to_owned()));
+    ui.tell(Ok("one is done".to_owned()));
+    assert_eq!(told(&ui), "another is refused");
+    press(&mut ui, &snapshot, "j");
+    assert_eq!(told(&ui), "");
+}
+
+#[test]
 fn a_person_is_told_of_edges_only() {
     let mut edges = Edges::default();
     let snapshot = troop();

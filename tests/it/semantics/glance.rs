@@ -151,20 +151,21 @@ fn looking_at_the_dashboard() {
         (&["f"], "needs a person"),
         (&["F"], "1 ready"),
         (&["/", "b", "Enter"], "/b"),
-        (&["Escape", "H"], "all Homes"),
+        (&["/", "C-u", "Enter", "H"], "all Homes"),
         (&["Enter", "?"], "move the cursor"),
-        (&["Escape", "g", "a"], "approve b?"),
+        (&["q", "g", "a"], "approve b?"),
         (&["n", "x"], "stop b?"),
         (&["n", "j", "p"], "prompt to a:"),
     ] {
         person.presses(keys).reads(&[shown]);
     }
-    person.presses(&["Escape"]);
+    // Not with the next key: together they would be one with Alt.
+    person.presses(&["Escape"]).sees("the end of the prompt", |screen| !screen.contains("prompt to a:"));
     assert!(before == all(), "looking has changed a file");
 
     person.presses(&["p"]).reads(&["prompt to a:"]);
     person.tmux(&["send-keys", "-t", "=person:", "-l", "one key"]);
-    person.presses(&["Enter"]);
+    person.presses(&["Enter"]).reads(&["prompt to a: done"]);
     wait_for("the prompt", LIMIT, || world.prompts("a") == ["one key"]);
     let prompt = || world.history("agents/a").into_iter().find(|event| event["event"] == "prompt");
     let event = wait_until("its line in the history", LIMIT, || prompt().ok_or("none"));
