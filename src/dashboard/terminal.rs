@@ -15,6 +15,8 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// How long the end of what was typed is waited for; crossterm reads nothing when it may not wait at all.
+const DRAIN: Duration = Duration::from_millis(1);
 /// A frame is written at once.
 const FRAME_BYTES: usize = 64 << 10;
 /// How much of what a program says when it fails is kept.
@@ -63,10 +65,10 @@ impl Terminal {
         self.frames.clear().map_err(failed)
     }
 
-    /// Everything that was typed or pasted since the last call; never waits.
+    /// Everything that was typed or pasted since the last call.
     pub(super) fn events(&self) -> Result<Vec<Event>> {
         let mut events = Vec::new();
-        while event::poll(Duration::ZERO).map_err(failed)? {
+        while event::poll(DRAIN).map_err(failed)? {
             events.push(event::read().map_err(failed)?);
         }
         Ok(events)
