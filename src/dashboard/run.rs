@@ -35,6 +35,11 @@ pub struct Home {
     pub last_seen: Timestamp,
 }
 
+/// Does something with the name and the status of an agent.
+pub type Tell = Box<dyn FnMut(&str, Status)>;
+/// From an agent to the program that shows its terminal, or the sentence why there is none.
+pub type Attach = Box<dyn Fn(&AgentView) -> Result<Command>>;
+
 /// How a person is told that an agent has become blocked or ready.
 pub enum Notify {
     /// Not at all.
@@ -44,7 +49,7 @@ pub enum Notify {
     /// By a message of the terminal (OSC 9).
     Osc9,
     /// By whatever this does with the agent's name and status; it must not wait.
-    Call(Box<dyn FnMut(&str, Status)>),
+    Call(Tell),
 }
 
 /// What the dashboard needs from outside.
@@ -53,8 +58,8 @@ pub struct Doors {
     pub actor: Actor,
     /// Finds the Homes. Called on a thread of its own.
     pub homes: Arc<dyn Fn() -> Vec<Home> + Send + Sync>,
-    /// The program that shows an agent's own terminal, or the sentence why there is none.
-    pub attach: Box<dyn Fn(&AgentView) -> Result<Command>>,
+    /// The way to an agent's own terminal.
+    pub attach: Attach,
     /// How to notify.
     pub notify: Notify,
 }

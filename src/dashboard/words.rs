@@ -13,8 +13,8 @@ pub(super) fn ago(since: Timestamp, now: Timestamp) -> (String, Timestamp) {
     let seconds = now.duration_since(since).as_secs().max(0);
     let (unit, word) = match seconds {
         ..60 => (1, 's'),
-        ..3600 => (60, 'm'),
-        ..86_400 => (3600, 'h'),
+        60..3600 => (60, 'm'),
+        3600..86_400 => (3600, 'h'),
         _ => (86_400, 'd'),
     };
     let shown = seconds / unit;

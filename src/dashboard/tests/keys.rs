@@ -168,7 +168,7 @@ fn a_person_is_told_of_edges_only() {
     assert_eq!(edges.since(&ready), [("carol".to_owned(), Status::Ready)]);
     assert_eq!(edges.since(&ready), []);
     let both = changed(&changed(&ready, "carol", |v| set_status(v, Status::Blocked)), "alice", |v| {
-        set_status(v, Status::Unknown)
+        set_status(v, Status::Unknown);
     });
     assert_eq!(edges.since(&both), [("carol".to_owned(), Status::Blocked)]);
     let again = changed(&both, "alice", |view| set_status(view, Status::Ready));

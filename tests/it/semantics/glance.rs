@@ -107,9 +107,9 @@ fn files(dir: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
-            files(&path, found)
+            files(&path, found);
         } else {
-            drop(found.insert(path.clone(), fs::read(&path).unwrap_or_default()))
+            found.insert(path.clone(), fs::read(&path).unwrap_or_default());
         }
     }
 }
