@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod command;
 pub mod daemon;
+pub mod dashboard;
 pub mod engine;
 pub mod error;
 pub mod fuse;

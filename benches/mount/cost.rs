@@ -36,6 +36,11 @@ impl Groups {
         ]))
     }
 
+    /// A dashboard and its clients.
+    pub(crate) fn dashboard(pid: i32) -> Fallible<Self> {
+        Ok(Self(vec![("dashboard", vec![pid]), ("its tmux clients", children(pid)?)]))
+    }
+
     /// The daemon alone.
     pub(crate) fn daemon(mount: &Mount) -> Self {
         Self(vec![("daemon", vec![mount.pid().as_raw()])])

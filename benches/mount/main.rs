@@ -1,10 +1,11 @@
 //! What a mount costs: listings, memory, delays, and doing nothing.
 //!
-//! `cargo bench --bench mount -- [tree|memory|delay|launch|idle|busy|waits|recover|registry]...` prints a Markdown table for each,
+//! `cargo bench --bench mount -- [tree|memory|delay|launch|idle|busy|waits|recover|registry|dashboard]...` prints a Markdown table for each,
 //! or for all of them. Every group works in a sandbox of its own, with its own tmux server.
 
 mod busy;
 mod cost;
+mod dashboard;
 mod delay;
 mod idle;
 mod launch;
@@ -26,7 +27,7 @@ struct Group {
     run: fn(measuring: bool) -> Fallible<String>,
 }
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     Group { name: "tree", run: tree::run },
     Group { name: "memory", run: memory::run },
     Group { name: "delay", run: delay::run },
@@ -36,6 +37,7 @@ const GROUPS: [Group; 9] = [
     Group { name: "waits", run: waits::run },
     Group { name: "recover", run: recover::run },
     Group { name: "registry", run: registry::run },
+    Group { name: "dashboard", run: dashboard::run },
 ];
 
 fn main() -> ExitCode {

@@ -79,10 +79,22 @@ pub(super) enum Command {
         /// Stopped, retired and external ones too
         #[arg(long)]
         all: bool,
-        /// As JSON, one array
+        /// As JSON, one array; with --watch one object a line
         #[arg(long)]
         json: bool,
+        /// Go on: on a terminal the table stays up to date, elsewhere every line that changes is printed again
+        #[arg(long, conflicts_with = "all")]
+        watch: bool,
     },
+    /// Show all agents in the terminal: their screens, histories and questions; its keys are listed on ?
+    Dashboard {
+        /// How to tell that an agent has become blocked or ready: bell, osc9 (the terminal's message), none, or a command
+        /// for sh, which finds the agent's name in TROOP_AGENT and its status in TROOP_STATUS
+        #[arg(long, value_name = "bell|osc9|none|COMMAND", default_value = "bell")]
+        notify: String,
+    },
+    /// Say in one line how many agents have which status, and who is blocked, for a status bar
+    Status,
     /// Send a prompt to an agent
     Prompt {
         /// The agent's name or id

@@ -4,6 +4,7 @@ use super::args::HomeCommand;
 use super::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::model::Home;
+use crate::store::Registry;
 use crate::store::homes::{Index, homes};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -39,13 +40,7 @@ pub(super) fn run(common: &super::args::Common, command: HomeCommand) -> Result<
 
 /// Lists the Homes that have a live agent, or all that have a session.
 fn list(context: &Context, all: bool, json: bool) -> Result<()> {
-    let index = Index::new(&context.settings.roots.state);
-    let known = index.known().unwrap_or_else(|error| {
-        super::say(&format!("troop: {error}"));
-        Vec::new()
-    });
-    let scan = context.registry.scan();
-    let found = homes(&known, scan.entries.iter().map(|entry| &entry.record), Timestamp::now());
+    let found = found(&context.registry, |error| super::say(&format!("troop: {error}")));
     let rows: Vec<Row> = found.into_iter().filter(|home| all || home.active > 0).map(Row::from).collect();
     super::print(|out| {
         if json {
@@ -63,6 +58,16 @@ fn list(context: &Context, all: bool, json: bool) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// Every Home that has a session; an index that cannot be read is told and does without.
+pub(super) fn found(registry: &Registry, tell: impl FnOnce(Error)) -> Vec<Home> {
+    let known = Index::new(&registry.roots().state).known().unwrap_or_else(|error| {
+        tell(error);
+        Vec::new()
+    });
+    let scan = registry.scan();
+    homes(&known, scan.entries.iter().map(|entry| &entry.record), Timestamp::now())
 }
 
 /// Takes a Home out of the index.

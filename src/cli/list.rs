@@ -14,18 +14,27 @@ use std::time::Duration;
 const STATE_LIMIT: Duration = Duration::from_millis(400);
 
 /// One line of the list.
-#[derive(Serialize)]
-struct Row {
-    name: String,
-    status: String,
-    tool: String,
-    since: String,
-    cwd: Option<String>,
-    id: String,
-    backend: String,
-    tmux_session: Option<String>,
-    session_root: Option<String>,
-    why: String,
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) status: String,
+    pub(super) tool: String,
+    pub(super) since: String,
+    pub(super) cwd: Option<String>,
+    pub(super) id: String,
+    pub(super) backend: String,
+    pub(super) tmux_session: Option<String>,
+    pub(super) session_root: Option<String>,
+    pub(super) why: String,
+}
+
+impl Row {
+    /// What people are shown of it, without control characters.
+    pub(super) fn cells(&self) -> [String; 5] {
+        let cwd = self.cwd.clone().unwrap_or_else(|| "-".to_owned());
+        [self.name.clone(), self.status.clone(), self.tool.clone(), self.since.clone(), cwd]
+            .map(|cell| cell.replace(char::is_control, "?"))
+    }
 }
 
 /// Prints the agents, aligned for people or as JSON.
@@ -57,7 +66,8 @@ pub(super) fn run(common: &Common, all: bool, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn row(agent: &AgentView, listing: Listing) -> Row {
+/// The line of an agent.
+pub(super) fn row(agent: &AgentView, listing: Listing) -> Row {
     let identity = &agent.state.identity;
     Row {
         name: agent.dir_name.to_string(),
@@ -112,16 +122,13 @@ fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn table(out: &mut dyn Write, rows: &[Row]) -> std::io::Result<()> {
+/// The table, aligned.
+pub(super) fn table(out: &mut dyn Write, rows: &[Row]) -> std::io::Result<()> {
     if rows.is_empty() {
         return writeln!(out, "no agents; launch one with: troop launch NAME");
     }
-    let cells = |row: &Row| {
-        let cwd = row.cwd.clone().unwrap_or_else(|| "-".to_owned());
-        [row.name.clone(), row.status.clone(), row.tool.clone(), row.since.clone(), cwd]
-    };
     let head = ["NAME", "STATUS", "TOOL", "SINCE", "CWD"].map(str::to_owned);
-    aligned(out, std::iter::once(head).chain(rows.iter().map(cells)))
+    aligned(out, std::iter::once(head).chain(rows.iter().map(Row::cells)))
 }
 
 /// Prints lines whose cells stand below each other, and no control characters.

@@ -5,6 +5,7 @@ mod agents;
 mod args;
 mod config;
 mod context;
+mod dashboard;
 mod discover;
 mod doctor;
 mod exit;
@@ -15,10 +16,13 @@ mod interop;
 mod launch;
 mod list;
 mod mount;
+mod mounted;
 mod relaunch;
 mod replay;
 mod signals;
+mod status;
 mod wait;
+mod watch;
 
 use crate::error::{Error, Kind, Result};
 use crate::stand_in;
@@ -44,7 +48,10 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
         Command::Launch(options) => launch::launch(common, options),
         Command::Discover { servers, json } => discover::run(common, &servers, json),
         Command::Adopt(options) => agents::adopt(common, options),
-        Command::List { all, json } => list::run(common, all, json),
+        Command::List { json, watch: true, .. } => watch::run(common, json),
+        Command::List { all, json, .. } => list::run(common, all, json),
+        Command::Dashboard { notify } => dashboard::run(common, &notify),
+        Command::Status => status::run(common),
         Command::Prompt { name, text } => agents::prompt(common, &name, &text),
         Command::Wait { name, until, timeout } => wait::run(common, &name, until, timeout),
         Command::Answer { name, answer } => agents::answer(common, &name, answer),

@@ -133,7 +133,7 @@ fn start_logging(log: Option<File>) {
 const MAX_FILES: u64 = 65_536;
 
 /// Raises the soft limit as far as the hard one allows.
-fn raise_file_limit() {
+pub(super) fn raise_file_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a binary has no outside; `pub` says what a module offers the others")]
 
 mod cli;
+mod dashboard;
 mod examples;
 mod hostile;
 mod mount;

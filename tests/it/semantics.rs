@@ -8,6 +8,7 @@ mod evidence;
 mod faults;
 mod found;
 mod gc;
+mod glance;
 mod gone;
 mod headless;
 mod headless_crash;

@@ -6,6 +6,7 @@ pub mod hello;
 pub mod leaks;
 pub mod made;
 pub mod mount;
+pub mod person;
 pub mod sandbox;
 pub mod skip;
 pub mod tmux;
@@ -13,5 +14,6 @@ pub mod user;
 pub mod wait;
 
 pub use mount::Mount;
+pub use person::Person;
 pub use sandbox::Sandbox;
 pub use wait::{wait_for, wait_until};
