@@ -86,7 +86,9 @@ impl Dashboard {
             while let Some(bytes) = self.read(100)? {
                 seen.extend(bytes);
             }
-            if String::from_utf8_lossy(&seen).contains(words) {
+            // A blank is not written but passed over.
+            let shown = strip_ansi_escapes::strip_str(String::from_utf8_lossy(&seen)).replace(' ', "");
+            if shown.contains(&words.replace(' ', "")) {
                 return Ok(());
             }
         }
