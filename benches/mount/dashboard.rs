@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const REST: Duration = Duration::from_secs(70);
 /// The terminal.
 const SIZE: Winsize = Winsize { ws_row: 60, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
+/// The key that has everything drawn anew, ^l.
+const REDRAW: &[u8] = b"\x0c";
 /// After this long without output a frame is whole and the next key is pressed.
 const QUIET: u16 = 40;
 
@@ -75,11 +77,18 @@ impl Dashboard {
         Ok(Some(bytes))
     }
 
+    /// Has it draw everything anew until those words are there: of a frame that follows another only what differs is written.
     fn shows(&mut self, words: &str) -> Fallible<()> {
-        let (deadline, mut seen) = (Instant::now() + LIMIT, Vec::new());
+        let deadline = Instant::now() + LIMIT;
         while Instant::now() < deadline {
-            seen.extend(self.read(100)?.unwrap_or_default());
-            if String::from_utf8_lossy(&seen).contains(words) {
+            self.terminal.write_all(REDRAW)?;
+            let mut seen = Vec::new();
+            while let Some(bytes) = self.read(100)? {
+                seen.extend(bytes);
+            }
+            // A blank is not written but passed over.
+            let shown = strip_ansi_escapes::strip_str(String::from_utf8_lossy(&seen)).replace(' ', "");
+            if shown.contains(&words.replace(' ', "")) {
                 return Ok(());
             }
         }

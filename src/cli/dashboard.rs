@@ -1,12 +1,12 @@
 //! `troop dashboard`: what it needs of this machine.
 
 use super::args::Common;
-use super::context::{Context, actor};
+use super::context::{Context, actor, is_settled};
 use super::{home, mount, mounted};
 use crate::daemon::{Daemon, Scope, Settings};
 use crate::dashboard::{Doors, Home, Inbox, Message, Notify, Outbox, Signal, Ui};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AgentView, Status};
+use crate::model::{AgentView, Snapshot, Status};
 use crate::store::Registry;
 use crate::tmux::Socket;
 use std::process::{Command, Stdio};
@@ -17,6 +17,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How long the first frame waits for the first look at every agent.
 const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(2);
+/// How long it waits for states that only time can tell.
+const STATE_LIMIT: Duration = Duration::from_millis(400);
 /// The most commands of `--notify` that run at once; more are left out.
 const MAX_NOTIFIERS: usize = 4;
 
@@ -32,6 +34,8 @@ pub(super) fn run(common: &Common, notify: &str) -> Result<()> {
     let settings = Settings { scope: Scope::All, keeps_history: !is_observed, ..context.settings.clone() };
     let daemon = Daemon::start(settings)?;
     daemon.port().wait_for(FIRST_LOOK_LIMIT, |snapshot| snapshot.settled.then_some(()));
+    let told = |snapshot: &Snapshot| snapshot.agents.values().all(|agent| is_settled(agent.status())).then_some(());
+    daemon.port().wait_for(STATE_LIMIT, told);
     let roots = context.settings.roots.clone();
     let socket = context.settings.default_socket;
     let doors = Doors {

@@ -7,6 +7,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste, Event};
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use ratatui::crossterm::{cursor, execute};
+use ratatui::layout::{Position, Rect};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::io::{BufWriter, IsTerminal, Read, Stdout, Write, stdin, stdout};
 use std::os::fd::AsFd;
@@ -62,7 +63,9 @@ impl Terminal {
 
     /// Forgets what is shown: the next frame is written whole.
     pub(super) fn forget(&mut self) -> Result<()> {
-        self.frames.clear().map_err(failed)
+        // Not `clear`, which asks the terminal where its cursor is, and waits for the answer among the keys.
+        let size = self.frames.size().map_err(failed)?;
+        self.frames.resize(Rect::from((Position::ORIGIN, size))).map_err(failed)
     }
 
     /// Everything that was typed or pasted since the last call.
