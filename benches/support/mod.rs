@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use troop::model::record::Backend;
 use troop::model::{Lifecycle, LifecycleState, Record};
 use troop::store::wire::encode_record;
@@ -38,33 +38,13 @@ pub const LOOK_AGAIN: Duration = Duration::from_micros(250);
 /// A record and a manifest of an agent whose tmux session does not exist, written with
 /// plain writes as a script would. Gives the record's path.
 pub fn plant(sandbox: &Sandbox, name: &str) -> Fallible<PathBuf> {
-    let now = Timestamp::now();
+    // One that has just begun is starting, and whoever lists it waits a little for its session.
+    let now = Timestamp::now() - SignedDuration::from_hours(1);
     let session_id = names::session_id(Backend::LocalInteractive, now);
     let root = sandbox.troop_home().join("sessions").join(&session_id);
     let session = names::tmux_session_name(name, now.as_millisecond());
     let manifest_path = root.join("manifest.json");
-    let record = Record {
-        id: names::agent_id_for(name),
-        name: name.to_owned(),
-        generation: names::generation().into(),
-        lifecycle: Lifecycle {
-            state: LifecycleState::Active,
-            relaunchable: true,
-            updated_at: now,
-            stopped_at: None,
-            stop_reason: None,
-        },
-        backend: Backend::LocalInteractive,
-        tool: "claude".to_owned(),
-        manifest_path: manifest_path.as_path().into(),
-        session_root: Some(root.as_path().into()),
-        agent_def_dir: None,
-        session: Some(session.clone()),
-        last_session: session.clone(),
-        lease: Some(lifecycle::lease(now)),
-        gateway: None,
-        mailbox: None,
-    };
+    let record = lifecycle::begun(name, Backend::LocalInteractive, "claude", &root, &session, now);
     let manifest = LaunchManifest {
         name: name.to_owned(),
         id: record.id.clone(),

@@ -7,7 +7,7 @@ use crate::command::{self, Command};
 use crate::daemon::{Daemon, Scope, Settings};
 use crate::error::{Error, Result};
 use crate::model::record::Backend;
-use crate::model::{AgentName, ChatSession, Lifecycle, LifecycleState, PaneName, Record};
+use crate::model::{AgentName, ChatSession, LifecycleState, PaneName, Record};
 use crate::port::Until;
 use crate::store::{Expect, LaunchManifest, Registry, Roots, launch, lifecycle, manifest, names};
 use crate::tmux::{Client, Socket, quote};
@@ -100,28 +100,7 @@ async fn surface(socket: &Socket, session: &str) -> Result<(Client, String, crat
 }
 
 fn record(options: &InteropWrite, root: &Path, now: Timestamp) -> Record {
-    Record {
-        id: names::agent_id_for(&options.name),
-        name: options.name.clone(),
-        generation: names::generation().into(),
-        lifecycle: Lifecycle {
-            state: LifecycleState::Active,
-            relaunchable: true,
-            updated_at: now,
-            stopped_at: None,
-            stop_reason: None,
-        },
-        backend: Backend::LocalInteractive,
-        tool: options.tool.clone(),
-        manifest_path: root.join(launch::MANIFEST_FILE).into(),
-        session_root: Some(root.into()),
-        agent_def_dir: Some(launch::definition_dir(root).into()),
-        session: Some(options.session.clone()),
-        last_session: options.session.clone(),
-        lease: Some(lifecycle::lease(now)),
-        gateway: None,
-        mailbox: None,
-    }
+    lifecycle::begun(&options.name, Backend::LocalInteractive, &options.tool, root, &options.session, now)
 }
 
 /// The release of the program of that name on PATH, if it says one.

@@ -10,10 +10,10 @@ use crate::command::Adopt;
 use crate::engine::claimed;
 use crate::error::{Error, Kind, Result};
 use crate::model::record::Backend;
-use crate::model::{Actor, AgentName, EventKind, FoundAgent, FoundPane, Lifecycle, LifecycleState, Record};
+use crate::model::{Actor, AgentName, EventKind, FoundAgent, FoundPane};
 use crate::process;
 use crate::store::lock::FileLock;
-use crate::store::{Expect, JoinedManifest, joined, launch, lifecycle, names};
+use crate::store::{Expect, JoinedManifest, joined, lifecycle};
 use crate::tmux::Socket;
 use crate::tool::{Tool, Tools};
 use std::path::PathBuf;
@@ -57,28 +57,7 @@ impl Hands {
         let session_id = joined::session_id(backend, now);
         let root = self.settings.roots.session_root(backend, &session_id);
         let session = chosen.at.session.clone();
-        let record = Record {
-            id: names::agent_id_for(&name),
-            name: name.clone(),
-            generation: names::generation().into(),
-            lifecycle: Lifecycle {
-                state: LifecycleState::Active,
-                relaunchable: true,
-                updated_at: now,
-                stopped_at: None,
-                stop_reason: None,
-            },
-            backend,
-            tool: chosen.tool.clone(),
-            manifest_path: root.join(launch::MANIFEST_FILE).into(),
-            session_root: Some(root.as_path().into()),
-            agent_def_dir: Some(launch::definition_dir(&root).into()),
-            session: Some(session.clone()),
-            last_session: session.clone(),
-            lease: Some(lifecycle::lease(now)),
-            gateway: None,
-            mailbox: None,
-        };
+        let record = lifecycle::begun(&name, backend, &chosen.tool, &root, &session, now);
         let manifest = JoinedManifest {
             name,
             id: record.id.clone(),

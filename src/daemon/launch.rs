@@ -13,7 +13,7 @@ use super::stop::LAUNCH_FAILED;
 use super::up::until_up;
 use crate::engine::{Fact, LaunchOrder};
 use crate::error::{Error, Kind, Result};
-use crate::model::record::{Backend, Lifecycle, LifecycleState};
+use crate::model::record::Backend;
 use crate::model::{Actor, EventKind, Record, Role, RoleMethod};
 use crate::store::homes::{self, Index};
 use crate::store::{self, Expect, LaunchManifest, LifeLock, launch, lifecycle, names, reports, spool};
@@ -54,28 +54,7 @@ impl Hands {
         let home_path =
             self.variable(&order, &home_variable).or_else(|| self.variable(&order, "HOME")).unwrap_or("/").to_owned();
         let socket = &self.settings.socket;
-        let record = Record {
-            id: names::agent_id_for(&name),
-            name: name.clone(),
-            generation: names::generation().into(),
-            lifecycle: Lifecycle {
-                state: LifecycleState::Active,
-                relaunchable: true,
-                updated_at: now,
-                stopped_at: None,
-                stop_reason: None,
-            },
-            backend,
-            tool: order.tool.clone(),
-            manifest_path: root.join(launch::MANIFEST_FILE).into(),
-            session_root: Some(root.as_path().into()),
-            agent_def_dir: Some(launch::definition_dir(&root).into()),
-            session: Some(session.clone()),
-            last_session: session.clone(),
-            lease: Some(lifecycle::lease(now)),
-            gateway: None,
-            mailbox: None,
-        };
+        let record = lifecycle::begun(&name, backend, &order.tool, &root, &session, now);
         let hooks = Reporting::of(&tool, order.has_hooks, &root);
         let env = self.session_environment(&tool, &record, &hooks, &order.env);
         // A conversation that is gone on with has been told it.

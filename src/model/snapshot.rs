@@ -229,6 +229,19 @@ impl AgentView {
         ))
     }
 
+    /// Whether it is registered and its backend is one that is driven from here, or the sentence why not.
+    fn is_ours_to_drive(&self) -> Result<()> {
+        self.may_drive()?;
+        let backend = self.state.identity.backend;
+        if backend == Backend::LocalInteractive || backend.is_headless() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Unsupported,
+            format!("{} runs as {}, which is not driven from here", self.dir_name, backend.as_str()),
+        ))
+    }
+
     /// Whether there is a terminal to type into, or the sentence why not.
     pub fn may_type(&self) -> Result<()> {
         self.may_drive()?;
@@ -247,14 +260,7 @@ impl AgentView {
 
     /// Whether it may be given prompts, or the sentence why not: there is a program that takes them, or each starts one.
     pub fn may_reach(&self) -> Result<()> {
-        self.may_drive()?;
-        let backend = self.state.identity.backend;
-        if backend != Backend::LocalInteractive && !backend.is_headless() {
-            return Err(Error::new(
-                Kind::Unsupported,
-                format!("{} runs as {}, which takes no prompts from here", self.dir_name, backend.as_str()),
-            ));
-        }
+        self.is_ours_to_drive()?;
         match self.status() {
             Status::Down => Err(Error::new(
                 Kind::Gone,
@@ -290,15 +296,8 @@ impl AgentView {
 
     /// Whether its program may be started again now, or the sentence why not.
     pub fn may_relaunch(&self) -> Result<()> {
-        self.may_drive()?;
-        let backend = self.state.identity.backend;
-        if backend != Backend::LocalInteractive && !backend.is_headless() {
-            return Err(Error::new(
-                Kind::Unsupported,
-                format!("{} runs as {}, which is not started from here", self.dir_name, backend.as_str()),
-            ));
-        }
-        if backend.is_headless() && self.status() == Status::Active {
+        self.is_ours_to_drive()?;
+        if self.state.identity.backend.is_headless() && self.status() == Status::Active {
             return Err(Error::new(
                 Kind::Busy,
                 format!("a turn of {} goes on; wait until its status is ready, or interrupt it", self.dir_name),

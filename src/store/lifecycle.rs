@@ -1,9 +1,12 @@
 //! How a record changes when its agent stops, comes back or is retired (the reference,
 //! sections 1.3 and 1.5): values in, values out.
 
+use super::{launch, names};
 use crate::error::{Error, Kind, Result};
+use crate::model::record::Backend;
 use crate::model::{Lifecycle, LifecycleState, Record};
 use jiff::Timestamp;
+use std::path::Path;
 use std::sync::Arc;
 
 /// How long a lease runs that troop writes, in days: as long as Houmao's, which
@@ -18,6 +21,33 @@ pub fn lease(now: Timestamp) -> crate::model::record::Lease {
     let century = jiff::SignedDuration::from_hours(24 * LEASE_DAYS);
     let expires_at = now.checked_add(century).unwrap_or(Timestamp::MAX);
     crate::model::record::Lease { published_at: now, expires_at }
+}
+
+/// The record of an agent that begins its life at `now` in the session root `root` and the tmux session `session`, under a new
+/// generation.
+pub fn begun(name: &str, backend: Backend, tool: &str, root: &Path, session: &str, now: Timestamp) -> Record {
+    Record {
+        id: names::agent_id_for(name),
+        name: name.to_owned(),
+        generation: names::generation().into(),
+        lifecycle: Lifecycle {
+            state: LifecycleState::Active,
+            relaunchable: true,
+            updated_at: now,
+            stopped_at: None,
+            stop_reason: None,
+        },
+        backend,
+        tool: tool.to_owned(),
+        manifest_path: root.join(launch::MANIFEST_FILE).into(),
+        session_root: Some(root.into()),
+        agent_def_dir: Some(launch::definition_dir(root).into()),
+        session: Some(session.to_owned()),
+        last_session: session.to_owned(),
+        lease: Some(lease(now)),
+        gateway: None,
+        mailbox: None,
+    }
 }
 
 /// The record of the same agent, stopped. One that is stopped already stays as
