@@ -3,11 +3,12 @@
 use super::args::{Adopt, Common};
 use super::context::{Context, actor};
 use crate::command::{self, Command, Draft, MAX_PROMPT_BYTES, Verb};
-use crate::daemon::Scope;
+use crate::daemon::{Daemon, Scope};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AgentName, PaneName, Status, TurnOutcome};
+use crate::model::{AgentId, AgentName, AgentView, PaneName, Status, TurnOutcome};
 use crate::port::Until;
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a command waits for what it asked for.
@@ -84,12 +85,12 @@ pub(super) fn answer(common: &Common, name: &str, answer: Verb) -> Result<()> {
 
 /// `troop stop`: every one that can be, then the first reason why one could not.
 pub(super) fn stop(common: &Common, names: &[String], force: bool) -> Result<()> {
-    each(names, |name| control(common, name, Verb::Stop { force }))
+    each(names, |name| submit(Context::new(common)?.whatever(name)?, Verb::Stop { force }))
 }
 
 /// `troop close`
 pub(super) fn close(common: &Common, names: &[String]) -> Result<()> {
-    each(names, |name| control(common, name, Verb::Close))
+    each(names, |name| submit(Context::new(common)?.whatever(name)?, Verb::Close))
 }
 
 /// `troop retire`
@@ -101,7 +102,10 @@ pub(super) fn retire(common: &Common, names: &[String]) -> Result<()> {
 }
 
 fn control(common: &Common, name: &str, verb: Verb) -> Result<()> {
-    let (daemon, agent, _) = Context::new(common)?.one(name)?;
+    submit(Context::new(common)?.one(name)?, verb)
+}
+
+fn submit((daemon, agent, _): (Daemon, AgentId, Arc<AgentView>), verb: Verb) -> Result<()> {
     daemon.port().call(Command::Control { agent, verbs: vec![verb] }, actor(), Until::Done, LIMIT)
 }
 

@@ -53,6 +53,7 @@ impl Context {
             default_cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             environment,
             scope: Scope::All,
+            follows: true,
             keeps_history: false,
             allows_approvals: common.allow_approvals || config.allow_approvals,
             discovers: false,
@@ -80,13 +81,20 @@ impl Context {
     /// A loop that looks at the agent called `name`, the agent, and what is known
     /// of it once its state has been told apart from a passing one.
     pub(super) fn one(&self, name: &str) -> Result<(Daemon, AgentId, Arc<AgentView>)> {
+        let (daemon, id, view) = self.whatever(name)?;
+        let view_now = |snapshot: &crate::model::Snapshot| snapshot.by_id(&id).map(|(_, view)| view.clone());
+        let known =
+            daemon.port().wait_for(STATE_LIMIT, |snapshot| view_now(snapshot).filter(|view| is_settled(view.status())));
+        let view = known.or_else(|| view_now(&daemon.port().snapshot())).unwrap_or(view);
+        Ok((daemon, id, view))
+    }
+
+    /// The same for what does not depend on the state: it is not waited for.
+    pub(super) fn whatever(&self, name: &str) -> Result<(Daemon, AgentId, Arc<AgentView>)> {
         let id = self.registry.find(name)?.record.id;
         let daemon = self.start(Scope::Only(id.clone()))?;
-        let view = |snapshot: &crate::model::Snapshot| snapshot.by_id(&id).map(|(_, view)| view.clone());
-        let known =
-            daemon.port().wait_for(STATE_LIMIT, |snapshot| view(snapshot).filter(|view| is_settled(view.status())));
-        let found = known.or_else(|| view(&daemon.port().snapshot()));
-        let view = found.ok_or_else(|| {
+        let view = daemon.port().snapshot().by_id(&id).map(|(_, view)| view.clone());
+        let view = view.ok_or_else(|| {
             Error::new(Kind::Gone, format!("{name} is retired or its record has run out; launch it again"))
         })?;
         Ok((daemon, id, view))

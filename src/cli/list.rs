@@ -4,9 +4,11 @@ use super::args::Common;
 use super::context::{Context, is_settled};
 use crate::daemon::Scope;
 use crate::error::Result;
-use crate::model::{AgentView, Listing, Snapshot};
+use crate::model::{AgentId, AgentView, Listing, Snapshot};
+use crate::store::Scan;
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
 
@@ -39,7 +41,14 @@ impl Row {
 
 /// Prints the agents, aligned for people or as JSON.
 pub(super) fn run(common: &Common, all: bool, json: bool) -> Result<()> {
-    let context = Context::new(common)?;
+    let mut context = Context::new(common)?;
+    // What changes from now on is in the next list.
+    context.settings.follows = false;
+    // Read beside the loop, which reads the same records for itself.
+    let scan = all.then(|| {
+        let registry = context.registry.clone();
+        std::thread::spawn(move || registry.scan())
+    });
     let daemon = context.start(Scope::All)?;
     let told = |snapshot: &Snapshot| snapshot.agents.values().all(|agent| is_settled(agent.status())).then_some(());
     daemon.port().wait_for(STATE_LIMIT, told);
@@ -49,8 +58,8 @@ pub(super) fn run(common: &Common, all: bool, json: bool) -> Result<()> {
         .filter(|(listing, _)| all || *listing == Listing::Live)
         .map(|(listing, agent)| row(agent, listing))
         .collect();
-    if all {
-        rows.extend(unlisted(&context, &snapshot));
+    if let Some(scan) = scan.and_then(|scan| scan.join().ok()) {
+        rows.extend(unlisted(scan, &snapshot));
     }
     if json {
         super::print(|out| {
@@ -87,10 +96,9 @@ pub(super) fn row(agent: &AgentView, listing: Listing) -> Row {
 }
 
 /// What the tree does not list: retired agents, expired ones, those of other machines.
-fn unlisted(context: &Context, snapshot: &Snapshot) -> Vec<Row> {
-    let scan = context.registry.scan();
-    let local =
-        scan.entries.into_iter().map(|entry| entry.record).filter(|record| snapshot.by_id(&record.id).is_none());
+fn unlisted(scan: Scan, snapshot: &Snapshot) -> Vec<Row> {
+    let listed: BTreeSet<&AgentId> = snapshot.all().map(|(_, agent)| &agent.id).collect();
+    let local = scan.entries.into_iter().map(|entry| entry.record).filter(|record| !listed.contains(&record.id));
     let local = local.map(|record| Row {
         name: record.name,
         status: if record.lifecycle.state.is_live() { "expired" } else { record.lifecycle.state.as_str() }.to_owned(),

@@ -91,6 +91,8 @@ pub struct Settings {
     pub environment: Vec<(String, String)>,
     /// Whom to look at.
     pub scope: Scope,
+    /// Whether changes on disk are followed; else everything is read once.
+    pub follows: bool,
     /// Whether what is observed goes into the agents' journals.
     pub keeps_history: bool,
     /// Whether questions may be answered through troop.

@@ -150,9 +150,11 @@ impl Loop {
                 .into_iter()
                 .flatten()
                 .collect();
-            Watch::start(&roots, move |change| drop(changes.blocking_send(change)))
+            settings.follows.then(|| Watch::start(&roots, move |change| drop(changes.blocking_send(change))))
         };
-        let watch = watch.inspect_err(|error| tracing::warn!(%error, "records are not watched")).ok().map(Arc::new);
+        let watch = watch
+            .and_then(|watch| watch.inspect_err(|error| tracing::warn!(%error, "records are not watched")).ok())
+            .map(Arc::new);
         let sources = Sources::start(watch.clone(), settings.mountpoint.clone(), events.clone());
         let _ = changes.try_send(Change::Rescan);
         // Only a tree shows the Homes.

@@ -29,6 +29,8 @@ const TICK: Duration = Duration::from_millis(100);
 const ROUND: usize = 8;
 /// As many callers are looked at in every tick.
 const EVERY_TICK: usize = 16;
+/// Whether the mount was taken away is asked once in so many ticks: the answer is in a table of all mounts.
+const ASK_DETACHED: usize = 5;
 /// How long a caller waits at most that cannot be seen: it may have been called away.
 const UNSEEN_LIMIT: Duration = Duration::from_millis(900);
 
@@ -167,12 +169,13 @@ impl Waits {
     /// Serves what is parked until the mount ends. `is_detached` says whether the mount has
     /// been taken away from the tree of files: then whoever still waits would keep it alive.
     pub(super) fn run(&self, mut is_detached: impl FnMut() -> bool) {
-        let mut next_tick = Instant::now();
+        let (mut next_tick, mut ticks) = (Instant::now(), 0_usize);
         while self.0.sleep(next_tick) {
             self.0.look();
             if Instant::now() >= next_tick {
                 self.0.watch();
-                if is_detached() {
+                ticks = ticks.wrapping_add(1);
+                if ticks.is_multiple_of(ASK_DETACHED) && is_detached() {
                     self.0.answer_all();
                 }
                 next_tick = Instant::now() + TICK;

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// How much of a file is read: the signals come before what may be long.
 const MAX_BYTES: usize = 4096;
+/// Where a thread's name ends in the line that begins with it, at the latest: its number and a name of 64 bytes before it.
+const MAX_NAME_END: usize = 96;
 /// One of so many looks is at everything that may be pending.
 const FULL_LOOK: u8 = 8;
 
@@ -76,7 +78,7 @@ fn signals(status: &str) -> Option<u64> {
 /// (proc_pid_stat(5), fields 31 to 33, signals up to 31).
 fn own_signals(stat: &[u8]) -> Option<u64> {
     // Read a thousand times a second where a thousand wait: the name alone may be no text, so only what is needed is one.
-    let name = stat.iter().rposition(|byte| *byte == b')')?;
+    let name = stat.iter().take(MAX_NAME_END).rposition(|byte| *byte == b')')?;
     let mut fields = stat[name + 1..].split(|byte| *byte == b' ').skip(31 - 2);
     let mut mask = || std::str::from_utf8(fields.next()?).ok()?.parse::<u64>().ok();
     Some(mask()? & !mask()? & !mask()?)
