@@ -76,6 +76,8 @@ fn check_reading_changes_nothing() {
 fn one_reader_one_version() {
     let world = World::with("a");
     let files = ["status", "state.json", "screen", "screen.ansi", "scrollback", "prompt", "control"];
+    // From then on nothing changes by itself.
+    wait_for("a stable state", LIMIT, || world.state("agents/a")["stability"]["stable"] == true);
     let open: Vec<File> = files.iter().map(|file| File::open(world.at("agents/a").join(file)).unwrap()).collect();
     let before: Vec<String> = files.iter().map(|file| world.read(&format!("agents/a/{file}"))).collect();
     world.write("agents/a/prompt", "sim:say=changed sim:work=600000");

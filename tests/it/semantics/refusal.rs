@@ -137,7 +137,7 @@ fn what_each_error_means() {
     headless["identity"] = serde_json::json!({ "backend": "cao_rest", "tool": "claude" });
     world.plant_bytes("0000bbbb", headless.to_string().as_bytes());
     world.wait_there("agents/h");
-    refused("agents/h/prompt", "x", libc::ENXIO, "h runs as cao_rest, which takes no prompts");
+    refused("agents/h/prompt", "x", libc::ENXIO, "h runs as cao_rest, which is not driven from here");
     refused("agents/h/keys", "x", libc::ENXIO, "cao_rest");
     assert!(world.prompts("a").iter().all(|prompt| prompt.starts_with("sim:")));
 }
