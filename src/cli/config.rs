@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::model::launch_options::{MAX_ENV, check_env, check_model};
+use crate::model::name::is_plain_name;
 use crate::model::{LaunchOptions, Presets};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -101,7 +102,7 @@ fn parse(text: &str, origin: &str, home: &Path) -> Result<Config> {
     let options = |profile: Profile| options(profile, home).map_err(|(at, why)| wrong(Some(at), &why));
     let mut presets = Presets { defaults: options(defaults)?, ..Presets::default() };
     for (name, profile) in written.profiles {
-        if !is_name(name.get_ref()) {
+        if !is_plain_name(name.get_ref()) {
             return Err(wrong(Some(name.span().start), "a profile's name has letters, digits, '_', '-' and '.'"));
         }
         presets.profiles.insert(name.into_inner(), options(profile)?);
@@ -140,13 +141,6 @@ fn place(path: &str, home: &Path) -> std::result::Result<PathBuf, String> {
         None if path.starts_with('/') => Ok(PathBuf::from(path)),
         None => Err(format!("{path:?} is not a path that begins with / or ~/")),
     }
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 64
-        && !name.starts_with(['-', '.'])
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 #[cfg(test)]

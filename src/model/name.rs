@@ -88,6 +88,14 @@ pub fn is_registry_token(text: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
+/// Whether `name` can be the name of a tool or of a profile: it becomes a file's, a directory's or an argument's.
+pub fn is_plain_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 64
+        && !name.starts_with(['-', '.'])
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
 /// The longest name of a queued prompt, in bytes; a directory's limit is 255.
 pub const MAX_QUEUED_NAME: usize = 200;
 

@@ -5,12 +5,10 @@ use super::lock::{LifeLock, our_directory};
 use super::spool::queue_directory;
 use super::{legacy, managed};
 use crate::error::{Error, Kind, Result};
+use crate::model::home::{SESSIONS, home_of};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// The directory of a Home with one directory for each backend, and in that one for each session.
-const SESSIONS: &str = "sessions";
 
 /// One session root of a Home.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +97,7 @@ pub fn is_busy(root: &Path) -> bool {
 
 /// Whether `root` is a session root of that Home, as it is written.
 pub fn is_in(home: &Path, root: &Path) -> bool {
-    root.parent().and_then(Path::parent) == Some(&home.join(SESSIONS))
+    home_of(root) == Some(home)
 }
 
 /// Takes a session root of the Home away. [`Kind::NotPermitted`] for any other place, [`Kind::TimedOut`] while somebody

@@ -2,6 +2,7 @@
 //! the state of an interface that is gone. Nothing uses it any more and nothing of ours makes it; here it is found.
 
 use super::finding::{Finding, Severity};
+use crate::model::home::home_of;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -30,12 +31,8 @@ pub fn legacy(runtime_roots: &[PathBuf]) -> Vec<Legacy> {
 
 /// The runtime roots of sessions: two levels above each session root's backend.
 pub fn runtime_roots<'a>(session_roots: impl IntoIterator<Item = &'a Path>) -> Vec<PathBuf> {
-    let root = |session: &Path| {
-        let sessions = session.parent()?.parent()?;
-        (sessions.file_name()? == "sessions").then(|| sessions.parent().map(Path::to_path_buf))?
-    };
-    let roots: BTreeSet<PathBuf> = session_roots.into_iter().filter_map(root).collect();
-    roots.into_iter().collect()
+    let roots: BTreeSet<&Path> = session_roots.into_iter().filter_map(home_of).collect();
+    roots.into_iter().map(Path::to_path_buf).collect()
 }
 
 /// A finding for each, for `troop doctor`.

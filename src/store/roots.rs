@@ -2,6 +2,7 @@
 //! (the reference, section 1.1; the contract, section 7).
 
 use crate::error::{Error, Kind, Result};
+use crate::model::home::SESSIONS;
 use crate::model::record::Backend;
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
@@ -50,7 +51,7 @@ impl Roots {
 
     /// The session root for a session id: `<home>/sessions/<backend>/<session-id>`.
     pub fn session_root(&self, backend: Backend, session_id: &str) -> PathBuf {
-        self.home.join("sessions").join(backend.as_str()).join(session_id)
+        self.home.join(SESSIONS).join(backend.as_str()).join(session_id)
     }
 }
 

@@ -108,7 +108,7 @@ impl Hooks {
         let texts = self.args.iter().chain(self.settings.iter().map(|settings| &settings.text));
         for part in texts.flat_map(|argument| argument.split(SAY).skip(1)) {
             let event = part.split_once('}').map_or(part, |(event, _)| event);
-            if !super::is_token(event) {
+            if !crate::model::name::is_plain_name(event) {
                 return Err(format!("has a hook for {event:?}; an event is written {SAY}NAME}}"));
             }
         }

@@ -33,6 +33,7 @@ pub use transcript_file::{By, TranscriptFile};
 pub use version::version;
 
 use crate::error::{Error, Kind, Result};
+use crate::model::name::is_plain_name;
 use file::File;
 use rule::Condition;
 use std::borrow::Cow;
@@ -133,7 +134,7 @@ impl Tool {
             let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             wrong(format!("is wrong at line {line}: {}", error.message().replace('\n', " ")))
         })?;
-        if !is_token(&file.name) {
+        if !is_plain_name(&file.name) {
             return Err(wrong(format!("names its tool {:?}; use letters, digits, '_' and '-'", file.name)));
         }
         if file.submit.settle_ms > MAX_SETTLE.as_millis() as u64 {
@@ -271,14 +272,6 @@ impl Tool {
                 comm == name.get(..15).unwrap_or(name) || argv.iter().take(2).any(|argument| &base(argument) == name)
             })
     }
-}
-
-/// A tool's name becomes a file's and a directory's name in the tree.
-fn is_token(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 64
-        && !name.starts_with(['-', '.'])
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::effects::{Hands, Parcel, Target, blocking};
 use super::event::Link;
 use crate::engine::Progress;
 use crate::error::{Error, Kind, Result};
+use crate::model::home::home_of;
 use crate::model::record::Record;
 use crate::store::conversation::{NextTurn, next_turn};
 use crate::store::managed::{ActiveTurn, Authority, TurnRecord, new_id};
@@ -105,14 +106,7 @@ impl Hands {
 
     /// The Home that a session root is in: ours where its path says nothing of one.
     fn home_of(&self, root: &Path) -> PathBuf {
-        let parts = |path: &Path| path.parent().map(Path::to_path_buf);
-        let sessions = parts(root).and_then(|backend| parts(&backend));
-        match sessions {
-            Some(sessions) if sessions.file_name().is_some_and(|name| name == "sessions") => {
-                parts(&sessions).unwrap_or_else(|| self.settings.roots.home.clone())
-            }
-            _ => self.settings.roots.home.clone(),
-        }
+        home_of(root).unwrap_or(&self.settings.roots.home).to_owned()
     }
 }
 
