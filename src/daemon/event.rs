@@ -59,6 +59,8 @@ pub(super) enum Event {
         entry: Box<Entry>,
         manifest: std::result::Result<Box<Manifest>, String>,
         gateway: Option<Gateway>,
+        /// Why nothing can be told of its session here, when that is on another machine.
+        elsewhere: Option<String>,
         looked: Instant,
     },
     /// There was no record of that id when it was looked for.

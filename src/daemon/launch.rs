@@ -143,8 +143,8 @@ impl Hands {
 
     /// Has written down, away from here, that this machine hosts the session with that root now.
     pub(super) fn hosted(&self, root: &Path) -> tokio::task::JoinHandle<()> {
-        let (root, index) = (root.to_owned(), Index::new(&self.settings.roots.state));
-        tokio::task::spawn_blocking(move || homes::hosted(&index, &root, now()))
+        let (root, roots) = (root.to_owned(), self.settings.roots.clone());
+        tokio::task::spawn_blocking(move || homes::hosted(&Index::new(&roots.state), &roots.registry, &root, now()))
     }
 
     /// Waits until the program is up, and takes everything back when it never came up.

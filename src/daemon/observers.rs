@@ -6,7 +6,7 @@ use super::event::{Events, Fresh, Link, Serial};
 use super::observe::{Watched, observe};
 use super::pace::Crowd;
 use super::survey::Surveys;
-use crate::engine::{World, recovery};
+use crate::engine::{Agent, World, recovery};
 use crate::error::Result;
 use crate::model::{AgentId, Manifest, Status, Terminal};
 use crate::tmux::{Client, Socket};
@@ -32,6 +32,8 @@ pub(super) struct Observers {
     events: Events,
     // Boxed, because up to half of a table is empty.
     all: HashMap<AgentId, Box<Observer>>,
+    /// Why nothing can be told here of sessions that are on other machines.
+    elsewhere: HashMap<AgentId, String>,
     surveys: Surveys,
     next_survey: Instant,
     last_serial: Serial,
@@ -70,10 +72,19 @@ impl Observers {
             settings,
             events,
             all: HashMap::new(),
+            elsewhere: HashMap::new(),
             surveys: Surveys::default(),
             next_survey: Instant::now() + NEVER,
             last_serial: 0,
             crowd: Arc::new(Crowd::new(Instant::now())),
+        }
+    }
+
+    /// The session of an agent is on another machine, and why nothing can be told of it here; or it is on this one.
+    pub(super) fn is_elsewhere(&mut self, id: &AgentId, why: Option<String>) {
+        match why {
+            Some(why) => drop(self.elsewhere.insert(id.clone(), why)),
+            None => drop(self.elsewhere.remove(id)),
         }
     }
 
@@ -104,6 +115,7 @@ impl Observers {
     /// The agent is not there any more.
     pub(super) fn forget(&mut self, id: &AgentId) {
         self.all.remove(id);
+        self.elsewhere.remove(id);
     }
 
     /// A session of our own making: it need not be looked for.
@@ -163,7 +175,11 @@ impl Observers {
                     self.all.remove(&id);
                 }
                 Ok(sessions) if sessions.contains(&observer.session) => self.start(&id, None, world),
-                Ok(_) => missing.push((id, Terminal::NoSession)),
+                Ok(_) => {
+                    // A session of another machine is not gone because this one does not have it.
+                    let elsewhere = self.elsewhere.get(&id).cloned();
+                    missing.push((id, elsewhere.map_or(Terminal::NoSession, Terminal::Failed)));
+                }
                 Err(error) => missing.push((id, Terminal::Failed(error.to_string()))),
             }
         }
@@ -190,8 +206,10 @@ impl Observers {
             world.agents.get(id).is_some_and(|agent| agent.status() == Status::Starting && agent.is_live(now))
         };
         // A server that was just ending may have refused to answer, and its socket may be gone since.
-        let failed =
-            |id: &AgentId| world.agents.get(id).is_some_and(|agent| matches!(agent.terminal, Terminal::Failed(_)));
+        let failed = |id: &AgentId| {
+            let failed = |agent: &Agent| matches!(agent.terminal, Terminal::Failed(_));
+            !self.elsewhere.contains_key(id) && world.agents.get(id).is_some_and(|agent| failed(agent))
+        };
         let mut wait = NEVER;
         // Each server once: asked for every agent that waits, this would take their number squared.
         let mut unreached = HashSet::new();

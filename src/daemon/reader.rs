@@ -6,6 +6,7 @@ use crate::engine::Fact;
 use crate::model::snapshot::Oddities;
 use crate::model::{AgentId, Manifest};
 use crate::store::homes::{Index, homes};
+use crate::store::machine::Mark;
 use crate::store::{Change, Entry, Registry, Severity, manifest};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -121,7 +122,14 @@ fn read(registry: &Registry, change: Change, send: &impl Fn(Event) -> Sent) -> S
 
 /// What the loop is told of a record that was looked for at `looked`.
 pub(super) fn read_entry(entry: Entry, looked: Instant) -> Event {
-    Event::Read { manifest: manifest_of(&entry), gateway: probe(&entry.record), entry: Box::new(entry), looked }
+    let root = entry.record.session_root.as_deref().filter(|_| entry.record.lifecycle.state.is_live());
+    Event::Read {
+        manifest: manifest_of(&entry),
+        gateway: probe(&entry.record),
+        elsewhere: root.and_then(Mark::elsewhere),
+        entry: Box::new(entry),
+        looked,
+    }
 }
 
 fn scan(registry: &Registry, send: &impl Fn(Event) -> Sent) -> Sent {

@@ -7,6 +7,7 @@ use super::observe::{self, tmux_events};
 use crate::engine::recovery;
 use crate::error::{Error, Kind, Result};
 use crate::model::{LifecycleState, Manifest, PaneId, Record, Recovery};
+use crate::store::machine::Mark;
 use crate::store::{LifeLock, manifest};
 use crate::tmux::Client;
 use std::sync::Arc;
@@ -84,7 +85,13 @@ impl Hands {
                 match Client::attach(&target.socket, name, sender).await {
                     Ok(client) => Arc::new(client),
                     // There is no such session.
-                    Err(error) if error.kind() == Kind::Gone => return Ok(None),
+                    Err(error) if error.kind() == Kind::Gone => {
+                        let root = target.root.clone();
+                        return match blocking(move || Ok(Mark::elsewhere(&root))).await? {
+                            Some(why) => Err(Error::new(Kind::NotPermitted, format!("{}: {why}", target.name))),
+                            None => Ok(None),
+                        };
+                    }
                     Err(error) => return Err(error),
                 }
             }

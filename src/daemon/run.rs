@@ -188,7 +188,7 @@ impl Loop {
 
     fn take(&mut self, event: Event, now: Timestamp) {
         match event {
-            Event::Read { entry, manifest, gateway, looked } => {
+            Event::Read { entry, manifest, gateway, elsewhere, looked } => {
                 let id = entry.record.id.clone();
                 if !self.is_older(&id, looked) {
                     return;
@@ -205,6 +205,7 @@ impl Loop {
                 if let Some(fact) = self.gateways.seen(&id, gateway, &self.hands.events) {
                     self.learn(fact, now);
                 }
+                self.observers.is_elsewhere(&id, elsewhere);
                 self.observers.reconcile(&id, &self.world, now);
                 self.registered(&id, now);
                 if is_met {

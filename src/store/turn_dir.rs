@@ -6,6 +6,7 @@
 
 use super::atomic::write_replace;
 use super::dir::{make_private, read_regular};
+use super::machine::Machine;
 use super::wire::{time_text, to_json};
 use crate::error::{Error, Kind, Result};
 use crate::model::headless::{TurnStanding, Verdict};
@@ -90,7 +91,7 @@ pub struct ProcessFile {
     pub launched_at_utc: String,
 }
 
-/// A process and when it started: with both it is no other.
+/// A process and when it started: with both it is no other, until the machine starts anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Known {
@@ -110,6 +111,15 @@ pub struct Started {
     pub child: Known,
     /// When it was started.
     pub at: Timestamp,
+    /// In which start of which machine; process ids and start times begin anew with each.
+    pub machine: Option<Machine>,
+}
+
+impl Started {
+    /// Whether processes of those numbers may be these.
+    pub fn is_of_this_boot(&self) -> bool {
+        self.machine.as_ref().is_none_or(|machine| Machine::here().is_ok_and(|here| here == machine))
+    }
 }
 
 /// The directory of one turn.

@@ -40,6 +40,7 @@ pub(super) fn standing(turn: &TurnDir, pane_dead: bool) -> Standing {
     }
     let lives = |known: &Known| process::start_time(known.pid) == Some(known.start_time);
     match turn.started() {
+        Some(started) if !started.is_of_this_boot() => Standing::Over,
         Some(Started { runner, .. }) if lives(&runner) => Standing::Runs { process: runner, is_runner: true },
         Some(Started { child, .. }) if lives(&child) && turn.exit_code().is_none() => {
             Standing::Runs { process: child, is_runner: false }

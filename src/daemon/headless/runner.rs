@@ -10,6 +10,7 @@ use crate::headless::{Heard, Stream};
 use crate::model::record::Backend;
 use crate::process;
 use crate::store::launch_env;
+use crate::store::machine::Machine;
 use crate::store::managed::{ActiveTurn, Managed, TurnRecord};
 use crate::store::turn_dir::{CANONICAL, Known, PROCESS, Run, STDERR, STDOUT, Started};
 use crate::store::wire::time_text;
@@ -136,7 +137,12 @@ fn start(turn: &TurnDir, run: &Run) -> Result<(Child, Started)> {
         // It has not been waited for: it has a start time even when it has ended.
         Known { pid, start_time: process::start_time(pid).unwrap_or(0) }
     };
-    let started = Started { runner: known(std::process::id()), child: known(child.id().unwrap_or(0)), at: now() };
+    let started = Started {
+        runner: known(std::process::id()),
+        child: known(child.id().unwrap_or(0)),
+        at: now(),
+        machine: Machine::here().ok().cloned(),
+    };
     turn.set_started(&started)?;
     Ok((child, started))
 }

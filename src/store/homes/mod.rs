@@ -6,7 +6,7 @@ mod index;
 pub use index::{INDEX_FILE, Index, Known};
 
 use super::launch::MANIFEST_FILE;
-use super::machine::Machine;
+use super::machine::{Machine, Mark};
 use crate::model::home::{SESSIONS, home_of};
 use crate::model::{Home, Record};
 use jiff::Timestamp;
@@ -16,10 +16,11 @@ use std::path::{Path, PathBuf};
 /// The most sessions of a Home that are counted.
 const MAX_SESSIONS: usize = 100_000;
 
-/// Writes down that the session in `session_root` is made on this machine now: in the index, and beside the session. Both are
-/// hints; what cannot be written is said in the log and stops nobody.
-pub fn hosted(index: &Index, session_root: &Path, now: Timestamp) {
-    if let Err(error) = Machine::here().and_then(|machine| machine.mark(session_root)) {
+/// Writes down that the session in `session_root`, whose record is in `registry`, is made on this machine now: in the index,
+/// and beside the session. Both are hints; what cannot be written is said in the log and stops nobody.
+pub fn hosted(index: &Index, registry: &Path, session_root: &Path, now: Timestamp) {
+    let mark = Machine::here().map(|machine| Mark { machine: machine.clone(), registry: registry.to_owned() });
+    if let Err(error) = mark.and_then(|mark| mark.write(session_root)) {
         tracing::warn!(%error, "it is not written down on which machine the session was made");
     }
     let registered = home_of(session_root).map_or(Ok(()), |home| index.register(home, now));
