@@ -1,11 +1,11 @@
 //! What can be typed.
 
-use crate::command::Verb;
+use crate::command::{Verb, age};
 use crate::model::launch_options::{check_model, env_pair};
 use crate::model::{ChatSession, Condition};
 use crate::stand_in;
 use clap::{Parser, Subcommand};
-use jiff::{SignedDuration, Span, SpanRelativeTo};
+use jiff::SignedDuration;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -143,7 +143,8 @@ pub(super) enum Command {
         #[arg(required = true)]
         names: Vec<String>,
     },
-    /// Take away what nobody needs any more: stopped and retired agents, sessions that no record names
+    /// Take away what nobody needs any more, in all Homes
+    #[command(after_help = GC_HELP)]
     Gc {
         /// Take away nothing, and print what would be
         #[arg(long)]
@@ -151,7 +152,7 @@ pub(super) enum Command {
         /// How long agents have to have been stopped, such as 7d or 12h
         #[arg(long, value_name = "TIME", value_parser = age, default_value = "7d")]
         older_than: SignedDuration,
-        /// As JSON, one array
+        /// As JSON, one object with the lines in it
         #[arg(long)]
         json: bool,
     },
@@ -245,12 +246,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
-/// A time such as `7d`, in days of 24 hours; not below nothing.
-fn age(text: &str) -> Result<SignedDuration, String> {
-    let span: Span = text.parse().map_err(|_| "give a time, such as 7d, 12h or 30m".to_owned())?;
-    let age = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
-    if age.is_negative() { Err("give a time that is not negative".to_owned()) } else { Ok(age) }
-}
+/// What goes, what never does, and what one Home means.
+const GC_HELP: &str = "\
+What goes: agents that were stopped that long ago or are retired, with their sessions; sessions and
+queues that no record names; records whose session is gone and whose manifest cannot be read; what
+retired servers of Houmao have left; Homes without sessions, from the list of Homes; dead mounts.
+What never goes: a Home; anything that lives, starts, is on another machine or is not understood.
+With --home, or where TROOP_HOME is set, that Home is looked through and nothing else.";
 
 /// What TROOP_LOG sets: a filter such as `debug` or `troop::fuse=trace`.
 const LOG_HELP: &str = "\

@@ -1,160 +1,211 @@
-//! `troop gc`: takes away what nobody needs any more, in this registry and this Home.
+//! `troop gc`: takes away what nobody needs any more, in all Homes or in one.
 
 use super::args::Common;
 use super::context::Context;
-use crate::engine::gc::{self, Action, Found, Line, Presence, Readable};
-use crate::error::{Error, Result};
-use crate::model::Record;
-use crate::store::gc as disk;
-use crate::store::{Severity, legacy, manifest};
-use crate::tmux::Socket;
+use crate::daemon::{Sweep, has_changed};
+use crate::engine::gc::{Action, Found, Line, Pulse, plan};
+use crate::error::Result;
+use crate::fuse::mount;
+use crate::store::gc::bytes;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long the work takes before a terminal shows how far it has come.
+const QUIET: Duration = Duration::from_secs(1);
+/// How often it moves while one step takes long.
+const TICK: Duration = Duration::from_millis(100);
+const LOOKING: &str = "{spinner} {wide_msg}";
+const BAR: &str = "{bar:30} {pos}/{len} {wide_msg}";
+
+/// What was done, or would be.
+#[derive(Serialize)]
+struct Report {
+    dry_run: bool,
+    /// How many lines take something away, keep it, and could not be carried out.
+    removed: usize,
+    kept: usize,
+    failed: usize,
+    /// Of the files that are taken away.
+    bytes: u64,
+    lines: Vec<Row>,
+}
 
 /// One line of the list.
 #[derive(Serialize)]
 struct Row {
+    /// keep; remove files, forget a Home, or detach a mount; failed
     action: &'static str,
     name: Option<String>,
+    home: Option<String>,
     path: String,
     reason: String,
+    bytes: u64,
 }
 
-/// Prints what is done about everything there is, and does it unless `dry_run`. What could not be done is told, and
-/// the first such reason is the error.
+/// Prints what is done about everything there is, and does it unless `dry_run`. The first of what could not be done is the error.
 pub(super) fn run(common: &Common, age: SignedDuration, dry_run: bool, json: bool) -> Result<()> {
     let context = Context::new(common)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::io("cannot ask tmux for its sessions", &error))?;
-    let found = runtime.block_on(found(&context));
-    let lines = gc::plan(found, age, Timestamp::now());
-    let mut first = Ok(());
-    let mut rows = Vec::new();
-    for line in lines {
-        let done = if dry_run { Ok(()) } else { carry_out(&context, &line) };
-        match (done, &first) {
-            (Ok(()), _) => rows.push(row(line)),
-            (Err(error), Ok(())) => first = Err(error),
-            (Err(error), Err(_)) => super::say(&format!("troop: {error}")),
-        }
+    // Whoever names a Home, by option or variable, means that one.
+    let only = common.home.as_ref().map(|_| context.settings.roots.home.as_path());
+    let progress = Progress::new();
+    let mut sweep = Sweep::new(&context.settings, only);
+    let mut found = sweep.look()?;
+    if only.is_none() {
+        found.extend(mounts());
     }
+    let lines = plan(found, age, Timestamp::now());
+    progress.begin(lines.len());
+    let mut report = Report { dry_run, removed: 0, kept: 0, failed: 0, bytes: 0, lines: Vec::new() };
+    let mut first = Ok(());
+    for line in lines {
+        progress.next(&line);
+        let mut row = row(&line);
+        if !dry_run {
+            match carry_out(&sweep, &line) {
+                Ok(()) => {}
+                Err(error) if has_changed(&error) => (row.action, row.reason) = ("keep", error.to_string()),
+                Err(error) => {
+                    (row.action, row.reason) = ("failed", error.to_string());
+                    first = first.and(Err(error));
+                }
+            }
+        }
+        report.add(row);
+    }
+    progress.end();
     super::print(|out| {
         if json {
-            serde_json::to_writer_pretty(&mut *out, &rows)?;
+            serde_json::to_writer_pretty(&mut *out, &report)?;
             return writeln!(out);
         }
-        for row in &rows {
+        for row in &report.lines {
             let name = row.name.as_ref().map_or_else(String::new, |name| format!("{name}  "));
             let line = format!("{:7} {name}{}: {}", row.action, row.path, row.reason);
             writeln!(out, "{}", line.replace(char::is_control, "?"))?;
         }
-        if rows.is_empty() { writeln!(out, "there is nothing") } else { Ok(()) }
+        writeln!(out, "{}", report.sum())
     })?;
     first
 }
 
-fn row(line: Line) -> Row {
-    let action = if line.action == Action::Keep { "keep" } else { "remove" };
-    Row { action, name: line.name, path: line.path.display().to_string(), reason: line.reason }
+impl Report {
+    fn add(&mut self, mut row: Row) {
+        match row.action {
+            "keep" => self.kept += 1,
+            "failed" => self.failed += 1,
+            _ => self.removed += 1,
+        }
+        if row.action != "remove" {
+            row.bytes = 0;
+        }
+        self.bytes += row.bytes;
+        self.lines.push(row);
+    }
+
+    fn sum(&self) -> String {
+        if self.lines.is_empty() {
+            return "there is nothing".to_owned();
+        }
+        let failed = if self.failed == 0 { String::new() } else { format!(", {} failed", self.failed) };
+        let goes = if self.dry_run { "would go" } else { "gone" };
+        format!("{} {goes} ({}), {} kept{failed}", self.removed, indicatif::BinaryBytes(self.bytes), self.kept)
+    }
 }
 
-fn carry_out(context: &Context, line: &Line) -> Result<()> {
-    let (record, root) = match &line.action {
-        Action::Keep => return Ok(()),
-        Action::Clear => return disk::clear(&line.path),
-        Action::Remove { record, root } => (record, root),
+fn row(line: &Line) -> Row {
+    let (action, goes) = match &line.action {
+        Action::Keep => ("keep", None),
+        Action::Forget => ("forget", None),
+        Action::Detach => ("detach", None),
+        Action::Clear | Action::RemoveRoot { whole: true, .. } => ("remove", Some(line.path.clone())),
+        Action::RemoveRoot { whole: false, .. } => ("remove", Some(crate::store::lock::our_directory(&line.path))),
+        Action::RemoveAgent { root, .. } => ("remove", root.clone()),
     };
-    // The record first: a session that no record names is found again.
-    if let Some(record) = record {
-        context.registry.remove(record)?;
+    Row {
+        action,
+        name: line.name.clone(),
+        home: line.home.as_ref().map(|home| home.display().to_string()),
+        path: line.path.display().to_string(),
+        reason: line.reason.clone(),
+        bytes: goes.map_or(0, |path| bytes(&path)),
     }
-    root.as_ref().map_or(Ok(()), |root| disk::remove(&context.settings.roots.home, root))
 }
 
-/// Everything there is.
-async fn found(context: &Context) -> Vec<Found> {
-    let home = &context.settings.roots.home;
-    let roots = disk::roots(home);
-    let scan = context.registry.scan();
-    let named: BTreeSet<PathBuf> =
-        scan.entries.iter().filter_map(|entry| Some(entry.record.session_root.as_deref()?.to_owned())).collect();
-    let unread: Vec<_> = scan.problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
-    let mut servers = Servers::default();
-    let mut found = Vec::new();
-    for entry in scan.entries {
-        let record = Box::new(entry.record);
-        let read = manifest::read(&record.manifest_path);
-        let readable = match &read {
-            Ok(_) => Readable::Yes,
-            Err(_) if manifest::is_newer(&record.manifest_path) => Readable::Newer,
-            Err(_) => Readable::No,
-        };
-        let socket = read.ok().and_then(|manifest| manifest.tmux_socket);
-        found.push(Found::Agent {
-            session: servers.presence(context, &record, socket).await,
-            path: entry.path,
-            read_only: entry.read_only,
-            manifest: readable,
-            is_here: record.session_root.as_ref().is_some_and(|root| disk::is_in(home, root)),
-            is_busy: record.session_root.as_ref().is_some_and(|root| disk::is_busy(root)),
-            record,
-        });
+fn carry_out(sweep: &Sweep<'_>, line: &Line) -> Result<()> {
+    match line.action {
+        Action::Detach => mount::detach_dead(&line.path),
+        _ => sweep.carry_out(line),
     }
-    let may_be_named = !unread.is_empty();
-    let unreadable =
-        unread.iter().map(|problem| Found::Unreadable { path: problem.path.clone(), why: problem.sentence.clone() });
-    found.extend(unreadable);
-    let orphans = roots.into_iter().filter(|root| !named.contains(&root.path));
-    let mut homes = legacy::runtime_roots(named.iter().map(PathBuf::as_path));
-    homes.push(home.clone());
-    found.extend(disk::left(&homes).into_iter().map(|left| Found::Left {
-        path: left.path,
-        what: left.what.to_owned(),
-        changed: left.changed,
-    }));
-    found.extend(orphans.map(|root| Found::Orphan {
-        path: root.path,
-        changed: root.changed,
-        queued: root.queued,
-        is_busy: root.is_busy,
-        may_be_named,
-    }));
-    found
 }
 
-/// The sessions of each server, asked once.
-#[derive(Default)]
-struct Servers(BTreeMap<PathBuf, std::result::Result<BTreeSet<String>, String>>);
+/// The mounts of this user.
+fn mounts() -> Vec<Found> {
+    let pulses = mount::pulses().unwrap_or_else(|error| {
+        super::say(&format!("troop: {error}"));
+        Vec::new()
+    });
+    let found = |(path, pulse): (PathBuf, mount::Pulse)| Found::Mount {
+        path,
+        pulse: match pulse {
+            mount::Pulse::Alive => Pulse::Alive,
+            mount::Pulse::Silent => Pulse::Silent,
+            mount::Pulse::Dead => Pulse::Dead,
+        },
+    };
+    pulses.into_iter().map(found).collect()
+}
 
-impl Servers {
-    /// Whether the session that a record names is on the server that its manifest names, or else on the usual one or that
-    /// of this command.
-    async fn presence(&mut self, context: &Context, record: &Record, named: Option<PathBuf>) -> Presence {
-        let settings = &context.settings;
-        let sockets = match named {
-            Some(path) => vec![settings.socket_at(&path)],
-            None => vec![settings.default_socket.clone(), settings.socket.clone()],
-        };
-        let session = record.session.as_ref().unwrap_or(&record.last_session);
-        let mut unknown = None;
-        for socket in sockets {
-            match self.sessions(&socket).await {
-                Ok(sessions) if sessions.contains(session) => return Presence::There,
-                Ok(_) => {}
-                Err(why) => unknown = Some(why.clone()),
+/// How far the work has come, on a terminal that waits for it longer than [`QUIET`].
+struct Progress {
+    bar: ProgressBar,
+    /// Shows the bar when the time has come, and ends when the sender is dropped.
+    shows: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let bar = ProgressBar::hidden().with_message("looking at records, sessions and Homes");
+        set_style(&bar, LOOKING);
+        let (done, waits) = channel();
+        let shown = bar.clone();
+        let show = move || {
+            if waits.recv_timeout(QUIET) == Err(RecvTimeoutError::Timeout) {
+                shown.set_draw_target(ProgressDrawTarget::stderr());
+                shown.enable_steady_tick(TICK);
             }
-        }
-        unknown.map_or(Presence::Gone, Presence::Unknown)
+        };
+        let shows = std::io::stderr().is_terminal().then(|| std::thread::spawn(show));
+        Self { bar, shows: shows.map(|thread| (done, thread)) }
     }
 
-    async fn sessions(&mut self, socket: &Socket) -> &std::result::Result<BTreeSet<String>, String> {
-        if !self.0.contains_key(socket.path()) {
-            let asked = socket.sessions().await;
-            let asked = asked.map(|found| found.into_iter().map(|session| session.name).collect());
-            self.0.insert(socket.path().to_owned(), asked.map_err(|error| error.to_string()));
+    fn begin(&self, all: usize) {
+        self.bar.set_length(all.try_into().unwrap_or(u64::MAX));
+        set_style(&self.bar, BAR);
+    }
+
+    fn next(&self, line: &Line) {
+        self.bar.set_message(line.path.display().to_string().replace(char::is_control, "?"));
+        self.bar.inc(1);
+    }
+
+    fn end(mut self) {
+        if let Some((done, thread)) = self.shows.take() {
+            drop(done);
+            // It ends at once, and only a panic of its own could have kept it from that.
+            let _ = thread.join();
         }
-        &self.0[socket.path()]
+        self.bar.finish_and_clear();
+    }
+}
+
+fn set_style(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
     }
 }

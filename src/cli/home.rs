@@ -2,7 +2,7 @@
 
 use super::args::HomeCommand;
 use super::context::Context;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::model::Home;
 use crate::store::Registry;
 use crate::store::homes::{Index, homes};
@@ -74,11 +74,5 @@ pub(super) fn found(registry: &Registry, tell: impl FnOnce(Error)) -> Vec<Home> 
 fn forget(context: &Context, path: &std::path::Path) -> Result<()> {
     let path =
         std::path::absolute(path).map_err(|error| Error::io(format!("cannot use {}", path.display()), &error))?;
-    if Index::new(&context.settings.roots.state).forget(std::slice::from_ref(&path))?.is_empty() {
-        return Err(Error::new(
-            Kind::NotFound,
-            format!("{} is not in the index of Homes; troop home list --all shows those there are", path.display()),
-        ));
-    }
-    Ok(())
+    Index::new(&context.settings.roots.state).forget(&path)
 }

@@ -4,11 +4,13 @@
 
 mod adopt;
 mod draft;
+mod gc;
 mod launch;
 mod verb;
 
 pub use adopt::Adopt;
 pub use draft::{Draft, MAX_PROMPT_BYTES};
+pub use gc::{DEFAULT_AGE, Gc, age};
 pub use launch::Launch;
 pub use verb::{AGENT_VERBS, TROOP_VERBS, TroopVerb, Verb, VerbDoc, agent_verbs, troop_verbs};
 

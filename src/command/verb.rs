@@ -1,10 +1,12 @@
 //! The grammar of the `control` files: one verb a line, several lines a write.
 
 use super::adopt::ADOPT_SYNTAX;
+use super::gc::{GC_SYNTAX, home_dir};
 use super::launch::LAUNCH_SYNTAX;
-use super::{Adopt, Launch, control_text};
+use super::{Adopt, Gc, Launch, control_text};
 use crate::error::{Error, Kind, Result};
 use crate::model::ChatSession;
+use std::path::PathBuf;
 
 /// The most verbs in one write.
 const MAX_VERBS: usize = 64;
@@ -42,6 +44,11 @@ pub const TROOP_VERBS: &[VerbDoc] = &[
         doc: "start an agent; words are split at blanks, files and directories begin with /",
     },
     VerbDoc { syntax: ADOPT_SYNTAX, doc: "register the agent in a pane: %7, SESSION or SESSION:WINDOW.PANE" },
+    VerbDoc {
+        syntax: GC_SYNTAX,
+        doc: "take away what nobody needs any more and was left 7 d ago or TIME, as troop gc does; in one Home only",
+    },
+    VerbDoc { syntax: "home forget DIR", doc: "take a Home out of the index; nothing in it is touched" },
     VerbDoc { syntax: "rescan", doc: "read every record again" },
 ];
 
@@ -88,6 +95,10 @@ pub enum TroopVerb {
     Launch(Box<Launch>),
     /// Register an agent that runs already.
     Adopt(Adopt),
+    /// Take away what nobody needs any more.
+    Gc(Gc),
+    /// Take a Home out of the index.
+    ForgetHome(PathBuf),
     /// Read every record again.
     Rescan,
 }
@@ -113,6 +124,8 @@ pub fn troop_verbs(bytes: &[u8]) -> Result<Vec<TroopVerb>> {
     lines(bytes, TROOP_VERBS, |words| match words {
         ["launch", name, options @ ..] => Ok(Launch::parse(name, options)?.map(Box::new).map(TroopVerb::Launch)),
         ["adopt", pane, options @ ..] => Ok(Adopt::parse(pane, options)?.map(TroopVerb::Adopt)),
+        ["gc", options @ ..] => Ok(Gc::parse(options)?.map(TroopVerb::Gc)),
+        ["home", "forget", home] => home_dir(home).map(|home| Some(TroopVerb::ForgetHome(home))),
         ["rescan"] => Ok(Some(TroopVerb::Rescan)),
         _ => Ok(None),
     })

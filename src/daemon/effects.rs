@@ -3,7 +3,7 @@
 use super::config::Settings;
 use super::event::{Event, Events, Link};
 use super::journals::journal_root;
-use crate::command::{Adopt, QueueChange};
+use crate::command::{Adopt, Gc, QueueChange};
 use crate::engine::{Effect, Fact, LaunchOrder, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Actor, ChatSession, EventKind, Pressed, Question, Record};
@@ -89,6 +89,10 @@ pub(super) enum Job {
     Launch(LaunchOrder, Arc<Tool>),
     /// Register what runs.
     Adopt(Adopt),
+    /// Take away what nobody needs any more.
+    Gc(Gc),
+    /// Take a Home out of the index.
+    ForgetHome(PathBuf),
     /// Retire.
     Retire(Target),
 }
@@ -115,6 +119,8 @@ impl Job {
                 Self::Launch(order, tool)
             }
             Effect::Adopt(adopt) => Self::Adopt(adopt),
+            Effect::Gc(gc) => Self::Gc(gc),
+            Effect::ForgetHome(home) => Self::ForgetHome(home),
             Effect::Deliver { .. } | Effect::Rescan | Effect::Refuse { .. } => return None,
         })
     }
@@ -219,6 +225,8 @@ impl Hands {
             }
             Job::Launch(order, tool) => self.of_troop(self.launch(order, tool, actor.clone()).await).await,
             Job::Adopt(adopt) => self.of_troop(self.adopt(adopt, actor.clone()).await).await,
+            Job::Gc(gc) => self.of_troop(self.collect(gc).await).await,
+            Job::ForgetHome(home) => self.of_troop(self.forget_home(home).await).await,
         }
     }
 

@@ -12,6 +12,7 @@ mod discoveries;
 mod effects;
 mod event;
 mod gateway;
+mod gc;
 mod headless;
 mod journals;
 mod launch;
@@ -32,6 +33,7 @@ mod walk;
 
 pub use config::{Scope, Settings, environment, tool_overrides};
 pub use discover::discover;
+pub use gc::{Sweep, has_changed};
 pub use headless::run_turn;
 pub use role::ROLE_PROMPT;
 

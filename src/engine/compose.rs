@@ -23,6 +23,7 @@ impl World {
             tools: self.tool_files.clone(),
             history: self.chronicle.history.clone(),
             refusal: self.refusal.clone(),
+            collected: self.collected.clone(),
             oddities: self.oddities,
             homes: self.homes.clone(),
             settled: self.settled,

@@ -4,16 +4,20 @@ use super::recovery;
 use crate::model::{LifecycleState, Record};
 use crate::tracker::STARTING_LIMIT;
 use jiff::{SignedDuration, Timestamp};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-/// Whether tmux has the session that a record names.
+/// How long a session root without a record is left alone whatever age was asked for: somebody may be making it.
+const FRESH_LIMIT: SignedDuration = SignedDuration::from_mins(1);
+
+/// Whether tmux has the session that a record or a manifest names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
     /// It has.
     There,
     /// It has not, or there is no server.
     Gone,
-    /// The server did not say; why.
+    /// That cannot be told; why.
     Unknown(String),
 }
 
@@ -28,54 +32,117 @@ pub enum Readable {
     Newer,
 }
 
+/// The record of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentFound {
+    /// It.
+    pub record: Box<Record>,
+    /// Where it is.
+    pub path: PathBuf,
+    /// It lies in a registry that is only read.
+    pub read_only: bool,
+    /// Its session, or the one it had last.
+    pub session: Presence,
+    /// Its manifest.
+    pub manifest: Readable,
+    /// The Home that its session root lies in.
+    pub home: Option<PathBuf>,
+    /// Somebody starts or stops it at this moment.
+    pub is_busy: bool,
+}
+
+/// A session root that no record names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootFound {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its Home.
+    pub home: PathBuf,
+    /// When something in it last changed.
+    pub changed: Timestamp,
+    /// How many prompts wait in its queue.
+    pub queued: usize,
+    /// Somebody starts or stops its agent at this moment.
+    pub is_busy: bool,
+    /// A record that cannot be read may name it, or one in another registry does; which.
+    pub named_by: Option<String>,
+    /// The session that its manifest names.
+    pub session: Presence,
+    /// What of it is troop's.
+    pub ours: Ours,
+}
+
+/// What of a session root is troop's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ours {
+    /// All of it: troop made it.
+    All,
+    /// A queue, a journal and locks, beside what another program made.
+    Beside,
+    /// Nothing.
+    Nothing,
+}
+
+/// Which session roots a Home has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inside {
+    /// The Home is not there.
+    Gone,
+    /// These.
+    Roots(Vec<PathBuf>),
+    /// They cannot be listed; why.
+    Unreadable(String),
+}
+
+/// How a mount of this user answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulse {
+    /// It answers.
+    Alive,
+    /// It does not, and its server is there.
+    Silent,
+    /// Its server has died.
+    Dead,
+}
+
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// The record of an agent.
-    Agent {
-        /// It.
-        record: Box<Record>,
-        /// Where it is.
-        path: PathBuf,
-        /// It lies in a registry that is only read.
-        read_only: bool,
-        /// Its session, or the one it had last.
-        session: Presence,
-        /// Its manifest.
-        manifest: Readable,
-        /// Whether its session root is one of this Home.
-        is_here: bool,
-        /// Somebody starts or stops it at this moment.
-        is_busy: bool,
-    },
-    /// A session root of this Home that no record names.
-    Orphan {
-        /// Where it is.
-        path: PathBuf,
-        /// When something in it last changed.
-        changed: Timestamp,
-        /// How many prompts wait in its queue.
-        queued: usize,
-        /// Somebody starts or stops it at this moment.
-        is_busy: bool,
-        /// A record that cannot be read may name it.
-        may_be_named: bool,
-    },
+    Agent(AgentFound),
+    /// A session root that no record names.
+    Root(RootFound),
     /// Something that nothing uses any more.
     Left {
         /// A directory.
         path: PathBuf,
+        /// The Home it is in.
+        home: PathBuf,
         /// What it is.
         what: String,
         /// When something in it last changed.
         changed: Timestamp,
     },
-    /// A record that cannot be read.
+    /// A record, an index or a Home that cannot be read.
     Unreadable {
         /// Where it is.
         path: PathBuf,
         /// Why not.
         why: String,
+    },
+    /// A Home in the index.
+    Entry {
+        /// Where it is, or was.
+        home: PathBuf,
+        /// What is in it.
+        inside: Inside,
+    },
+    /// A mount of this user.
+    Mount {
+        /// Where it is.
+        path: PathBuf,
+        /// How it answers.
+        pulse: Pulse,
     },
 }
 
@@ -86,6 +153,8 @@ pub struct Line {
     pub action: Action,
     /// The agent's name, if it is one.
     pub name: Option<String>,
+    /// The Home it belongs to, if it does.
+    pub home: Option<PathBuf>,
     /// Where it is.
     pub path: PathBuf,
     /// Why.
@@ -97,75 +166,166 @@ pub struct Line {
 pub enum Action {
     /// Nothing.
     Keep,
-    /// The record is taken away, and that session root when there is one.
-    Remove {
+    /// The record is taken away, and with it the session root of that Home when there is one.
+    RemoveAgent {
         /// The record, as it was.
-        record: Option<Box<Record>>,
+        record: Box<Record>,
         /// The session root.
         root: Option<PathBuf>,
     },
+    /// The session root is taken away, if it has not changed since.
+    RemoveRoot {
+        /// When something in it last changed.
+        changed: Timestamp,
+        /// All of it, or only troop's directory in it.
+        whole: bool,
+    },
     /// The directory itself is taken away.
     Clear,
+    /// The Home is taken out of the index; it stays as it is.
+    Forget,
+    /// The mount is detached.
+    Detach,
 }
 
-/// What to do about each thing found; what is younger than `age` stays.
+/// What to do about each thing found, and then about the Homes of the index; what is younger than `age` stays.
 pub fn plan(found: Vec<Found>, age: SignedDuration, now: Timestamp) -> Vec<Line> {
-    found.into_iter().map(|found| line(found, age, now)).collect()
+    let (entries, things): (Vec<Found>, Vec<Found>) =
+        found.into_iter().partition(|found| matches!(found, Found::Entry { .. }));
+    let mut named = BTreeSet::new();
+    let twice: BTreeSet<PathBuf> =
+        things.iter().filter_map(root_of).filter(|root| !named.insert(*root)).map(Path::to_owned).collect();
+    let mut lines: Vec<Line> = things.into_iter().filter_map(|found| line(found, age, now)).collect();
+    for line in &mut lines {
+        // What two records name may be of the one that stays.
+        if let Action::RemoveAgent { root, .. } = &mut line.action {
+            root.take_if(|root| twice.contains(root));
+        }
+    }
+    let going: BTreeSet<PathBuf> = lines.iter().filter_map(removed_root).collect();
+    let entries = entries.into_iter().filter_map(|found| match found {
+        Found::Entry { home, inside } => Some(entry(home, &inside, &going)),
+        _ => None,
+    });
+    lines.extend(entries);
+    lines
 }
 
-fn line(found: Found, age: SignedDuration, now: Timestamp) -> Line {
+fn root_of(found: &Found) -> Option<&Path> {
     match found {
-        Found::Agent { record, path, read_only, session, manifest, is_here, is_busy } => {
-            let name = Some(record.name.clone());
-            let kept = if read_only {
-                Err("it lies in the older registry, which troop only reads".to_owned())
-            } else if is_busy {
-                Err("somebody is starting or stopping it".to_owned())
-            } else if record.lifecycle.state.is_live() {
-                live(&record, &session, manifest, now)
-            } else {
-                ended(&record, &session, is_here, age, now)
-            };
-            match kept {
-                Err(reason) => Line { action: Action::Keep, name, path, reason },
-                Ok((reason, with_root)) => {
-                    let root = record.session_root.as_deref().filter(|_| with_root).map(PathBuf::from);
-                    Line { action: Action::Remove { record: Some(record), root }, name, path, reason }
-                }
-            }
-        }
-        Found::Orphan { path, changed, queued, is_busy, may_be_named } => {
-            let keep = |reason: String| Line { action: Action::Keep, name: None, path: path.clone(), reason };
-            if is_busy {
-                keep("somebody is starting or stopping it".to_owned())
-            } else if may_be_named {
-                keep("a record that cannot be read may name it; see troop doctor".to_owned())
-            } else if now.duration_since(changed) < age {
-                keep(format!(
-                    "no record names it, and it changed at {changed:.0}, which is less than {} ago",
-                    days(age)
-                ))
-            } else {
-                let prompts = match queued {
-                    0 => String::new(),
-                    1 => ", nor will anybody take the prompt in its queue".to_owned(),
-                    n => format!(", nor will anybody take the {n} prompts in its queue"),
-                };
-                let reason = format!("no record names it{prompts}");
-                Line { action: Action::Remove { record: None, root: Some(path.clone()) }, name: None, path, reason }
-            }
-        }
-        Found::Left { path, what, changed } if now.duration_since(changed) < age => {
-            let reason = format!("{what}; it changed at {changed:.0}, which is less than {} ago", days(age));
-            Line { action: Action::Keep, name: None, path, reason }
-        }
-        Found::Left { path, what, .. } => Line { action: Action::Clear, name: None, path, reason: what },
-        Found::Unreadable { path, why } => Line { action: Action::Keep, name: None, path, reason: why },
+        Found::Agent(agent) => agent.record.session_root.as_deref(),
+        _ => None,
     }
 }
 
-/// Why a live record goes, and whether its session root does; or why it stays.
-fn live(record: &Record, session: &Presence, manifest: Readable, now: Timestamp) -> Result<(String, bool), String> {
+/// The session root that goes as a whole.
+fn removed_root(line: &Line) -> Option<PathBuf> {
+    match &line.action {
+        Action::RemoveAgent { root, .. } => root.clone(),
+        Action::RemoveRoot { whole: true, .. } => Some(line.path.clone()),
+        _ => None,
+    }
+}
+
+fn line(found: Found, age: SignedDuration, now: Timestamp) -> Option<Line> {
+    let bare = |path: PathBuf, home: Option<PathBuf>, (action, reason): (Action, String)| {
+        Some(Line { action, name: None, home, path, reason })
+    };
+    match found {
+        Found::Agent(agent) => Some(of_agent(agent, age, now)),
+        Found::Root(root) => {
+            let decided = of_root(&root, age, now)?;
+            bare(root.path, Some(root.home), decided)
+        }
+        Found::Left { path, home, what, changed } => {
+            let decided = match is_young(changed, age, now) {
+                Some(young) => (Action::Keep, format!("{what}; {young}")),
+                None => (Action::Clear, what),
+            };
+            bare(path, Some(home), decided)
+        }
+        Found::Unreadable { path, why } => bare(path, None, (Action::Keep, why)),
+        Found::Mount { path, pulse } => {
+            let decided = match pulse {
+                Pulse::Alive => (Action::Keep, "it is mounted, and it answers".to_owned()),
+                Pulse::Silent => {
+                    (Action::Keep, format!("it does not answer; troop umount {} takes it away", path.display()))
+                }
+                Pulse::Dead => (Action::Detach, "the troop that was mounted there has died".to_owned()),
+            };
+            bare(path, None, decided)
+        }
+        Found::Entry { .. } => None,
+    }
+}
+
+fn of_agent(agent: AgentFound, age: SignedDuration, now: Timestamp) -> Line {
+    let AgentFound { record, path, read_only, session, manifest, home, is_busy } = agent;
+    let name = Some(record.name.clone());
+    let decided = if read_only {
+        Err("it lies in the older registry, which troop only reads".to_owned())
+    } else if is_busy {
+        Err("somebody is starting or stopping it".to_owned())
+    } else if record.lifecycle.state.is_live() {
+        live(&record, &session, manifest, now).map(|reason| (reason, None))
+    } else {
+        ended(&record, &session, home.as_deref(), age, now)
+            .map(|reason| (reason, record.session_root.as_deref().map(Path::to_owned)))
+    };
+    let (action, reason) = match decided {
+        Err(reason) => (Action::Keep, reason),
+        Ok((reason, root)) => (Action::RemoveAgent { record, root }, reason),
+    };
+    Line { action, name, home, path, reason }
+}
+
+/// What becomes of a session root without a record; nothing is said of one that another program made and troop has
+/// nothing in.
+fn of_root(root: &RootFound, age: SignedDuration, now: Timestamp) -> Option<(Action, String)> {
+    let keep = |reason: String| Some((Action::Keep, reason));
+    if root.ours == Ours::Nothing {
+        return None;
+    }
+    if root.is_busy {
+        return keep("somebody is starting or stopping it".to_owned());
+    }
+    if let Some(named_by) = &root.named_by {
+        return keep(named_by.clone());
+    }
+    match &root.session {
+        Presence::There => return keep("no record names it, and its session is there".to_owned()),
+        Presence::Unknown(why) => return keep(format!("whether its session is there is not known: {why}")),
+        Presence::Gone => {}
+    }
+    if let Some(young) = is_young(root.changed, age.max(FRESH_LIMIT), now) {
+        return keep(format!("no record names it, and {young}"));
+    }
+    let prompts = match root.queued {
+        0 => String::new(),
+        1 => ", nor will anybody take the prompt in its queue".to_owned(),
+        n => format!(", nor will anybody take the {n} prompts in its queue"),
+    };
+    let whole = root.ours == Ours::All;
+    let only = if whole { "" } else { "; only its directory troop goes, another program made the rest" };
+    Some((Action::RemoveRoot { changed: root.changed, whole }, format!("no record names it{prompts}{only}")))
+}
+
+/// What becomes of a Home in the index when those session roots go.
+fn entry(home: PathBuf, inside: &Inside, going: &BTreeSet<PathBuf>) -> Line {
+    let (action, reason) = match inside {
+        Inside::Gone => (Action::Forget, "this Home is not there any more".to_owned()),
+        Inside::Unreadable(why) => (Action::Keep, why.clone()),
+        Inside::Roots(roots) => match roots.iter().filter(|root| !going.contains(*root)).count() {
+            0 => (Action::Forget, "this Home has no session any more, and leaves the index; it stays".to_owned()),
+            1 => (Action::Keep, "this Home has a session".to_owned()),
+            n => (Action::Keep, format!("this Home has {n} sessions")),
+        },
+    };
+    Line { action, name: None, home: Some(home.clone()), path: home, reason }
+}
+
+/// Why a live record goes, or why it stays.
+fn live(record: &Record, session: &Presence, manifest: Readable, now: Timestamp) -> Result<String, String> {
     if recovery::is_relaunching(record, now) {
         return Err("it is being relaunched".to_owned());
     }
@@ -177,36 +337,40 @@ fn live(record: &Record, session: &Presence, manifest: Readable, now: Timestamp)
         }
         (Presence::Gone, Readable::Yes) => Err("its session is gone, and it can be relaunched".to_owned()),
         (Presence::Gone, Readable::Newer) => Err("a newer program wrote its manifest".to_owned()),
-        (Presence::Gone, Readable::No) => {
-            Ok(("its session is gone, and its manifest cannot be read".to_owned(), false))
-        }
+        (Presence::Gone, Readable::No) => Ok("its session is gone, and its manifest cannot be read".to_owned()),
     }
 }
 
-/// The same for a record that is stopped or retired.
+/// The same for a record that is stopped or retired, which goes with its session root.
 fn ended(
     record: &Record,
     session: &Presence,
-    is_here: bool,
+    home: Option<&Path>,
     age: SignedDuration,
     now: Timestamp,
-) -> Result<(String, bool), String> {
+) -> Result<String, String> {
     match session {
         Presence::There => return Err(format!("its session {} is there", record.last_session)),
         Presence::Unknown(why) => return Err(format!("whether its session is there is not known: {why}")),
         Presence::Gone => {}
     }
-    if let Some(root) = record.session_root.as_ref().filter(|_| !is_here) {
-        return Err(format!("its session is in another Home, {}", root.display()));
+    if let Some(root) = record.session_root.as_ref().filter(|_| home.is_none()) {
+        return Err(format!("{} is not where a Home has its sessions", root.display()));
     }
     let since = record.lifecycle.stopped_at.unwrap_or(record.lifecycle.updated_at);
     if record.lifecycle.state == LifecycleState::Retired {
-        return Ok((format!("retired at {since:.0}"), true));
+        return Ok(format!("retired at {since:.0}"));
     }
     if now.duration_since(since) < age {
         return Err(format!("stopped at {since:.0}, which is less than {} ago", days(age)));
     }
-    Ok((format!("stopped at {since:.0}"), true))
+    Ok(format!("stopped at {since:.0}"))
+}
+
+/// That something changed less than `age` ago, if it did.
+fn is_young(changed: Timestamp, age: SignedDuration, now: Timestamp) -> Option<String> {
+    (now.duration_since(changed) < age)
+        .then(|| format!("it changed at {changed:.0}, which is less than {} ago", days(age)))
 }
 
 /// A time in the largest unit that it has whole.
@@ -220,135 +384,4 @@ fn days(age: SignedDuration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::AgentId;
-    use crate::model::record::{Backend, Lease, Lifecycle};
-    use std::path::Path;
-
-    const NOW: Timestamp = Timestamp::constant(1_795_226_700, 0);
-    const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
-
-    fn record(state: LifecycleState, seconds_ago: i64) -> Record {
-        let at = NOW - SignedDuration::from_secs(seconds_ago);
-        let live = state.is_live();
-        Record {
-            id: AgentId("a".into()),
-            name: "a".to_owned(),
-            generation: "g".into(),
-            lifecycle: Lifecycle {
-                state,
-                relaunchable: state != LifecycleState::Retired,
-                updated_at: at,
-                stopped_at: (!live).then_some(at),
-                stop_reason: None,
-            },
-            backend: Backend::LocalInteractive,
-            tool: "t".to_owned(),
-            manifest_path: Path::new("/home/s/manifest.json").into(),
-            session_root: Some(Path::new("/home/s").into()),
-            agent_def_dir: None,
-            session: live.then(|| "s".to_owned()),
-            last_session: "s".to_owned(),
-            lease: live.then_some(Lease { published_at: at, expires_at: NOW + WEEK }),
-            gateway: None,
-            mailbox: None,
-        }
-    }
-
-    fn decide(record: Record, session: Presence, manifest: Readable, change: impl Fn(&mut Found)) -> Line {
-        let mut found = Found::Agent {
-            record: Box::new(record),
-            path: "/registry/a/record.json".into(),
-            read_only: false,
-            session,
-            manifest,
-            is_here: true,
-            is_busy: false,
-        };
-        change(&mut found);
-        plan(vec![found], WEEK, NOW).remove(0)
-    }
-
-    fn removes(line: &Line) -> Option<(bool, bool)> {
-        match &line.action {
-            Action::Keep => None,
-            Action::Remove { record, root } => Some((record.is_some(), root.is_some())),
-            Action::Clear => Some((false, false)),
-        }
-    }
-
-    #[test]
-    fn nothing_live_or_not_understood_goes() {
-        use LifecycleState::*;
-        const OLD: i64 = 30 * 86_400;
-        let (there, gone) = (Presence::There, Presence::Gone);
-        let unknown = Presence::Unknown("it hangs".to_owned());
-        for (state, ago, session, manifest, wanted) in [
-            (Active, OLD, &there, Readable::No, None),
-            (Active, OLD, &gone, Readable::Yes, None),
-            (Active, OLD, &gone, Readable::Newer, None),
-            (Active, OLD, &unknown, Readable::No, None),
-            (Active, 5, &gone, Readable::No, None),
-            (Active, OLD, &gone, Readable::No, Some((true, false))),
-            (Relaunching, 5, &gone, Readable::No, None),
-            (Relaunching, OLD, &gone, Readable::No, Some((true, false))),
-            (Stopped, 60, &gone, Readable::Yes, None),
-            (Stopped, OLD, &there, Readable::Yes, None),
-            (Stopped, OLD, &unknown, Readable::Yes, None),
-            (Stopped, OLD, &gone, Readable::Yes, Some((true, true))),
-            (Retired, 60, &there, Readable::Yes, None),
-            (Retired, 60, &gone, Readable::No, Some((true, true))),
-        ] {
-            let line = decide(record(state, ago), session.clone(), manifest, |_| {});
-            assert_eq!(removes(&line), wanted, "{state:?} {ago} {session:?} {manifest:?}: {}", line.reason);
-        }
-        let old = || record(Stopped, OLD);
-        let changes: [fn(&mut Found); 3] = [
-            |found| {
-                if let Found::Agent { read_only, .. } = found {
-                    *read_only = true;
-                }
-            },
-            |found| {
-                if let Found::Agent { is_busy, .. } = found {
-                    *is_busy = true;
-                }
-            },
-            |found| {
-                if let Found::Agent { is_here, .. } = found {
-                    *is_here = false;
-                }
-            },
-        ];
-        for change in changes {
-            assert_eq!(removes(&decide(old(), Presence::Gone, Readable::Yes, change)), None);
-        }
-    }
-
-    #[test]
-    fn what_nothing_uses_goes_when_it_is_old() {
-        let left = |ago: i64| {
-            let changed = NOW - SignedDuration::from_secs(ago);
-            let found = Found::Left { path: "/home/old".into(), what: "state of a retired server".to_owned(), changed };
-            plan(vec![found], SignedDuration::from_hours(1), NOW).remove(0)
-        };
-        assert_eq!((left(60).action, left(7200).action), (Action::Keep, Action::Clear));
-        assert_eq!(left(7200).reason, "state of a retired server");
-    }
-
-    #[test]
-    fn a_session_that_nobody_names_goes_when_it_is_old() {
-        let orphan = |ago: i64, is_busy, may_be_named| {
-            let changed = NOW - SignedDuration::from_secs(ago);
-            let found = Found::Orphan { path: "/home/s".into(), changed, queued: 2, is_busy, may_be_named };
-            plan(vec![found], SignedDuration::from_hours(1), NOW).remove(0)
-        };
-        assert_eq!(removes(&orphan(60, false, false)), None);
-        assert_eq!(removes(&orphan(7200, true, false)), None);
-        assert_eq!(removes(&orphan(7200, false, true)), None);
-        assert_eq!(removes(&orphan(7200, false, false)), Some((false, true)));
-        assert!(orphan(7200, false, false).reason.contains("2 prompts"));
-        assert!(orphan(60, false, false).reason.ends_with("less than 1 h ago"));
-    }
-}
+mod tests;

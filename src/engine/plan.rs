@@ -3,11 +3,12 @@
 
 use super::order::{LaunchOrder, is_free, known_tool, order};
 use super::world::{Agent, World};
-use crate::command::{Adopt, Command, QueueChange, TroopVerb, Verb};
+use crate::command::{Adopt, Command, Gc, QueueChange, TroopVerb, Verb};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AgentId, AgentView, ChatSession, Question};
 use crate::tool::Pick;
 use jiff::Timestamp;
+use std::path::PathBuf;
 
 /// One thing to be done. The daemon does it; nothing else may.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +85,10 @@ pub enum Effect {
         /// Whose.
         agent: AgentId,
     },
+    /// Take away what nobody needs any more.
+    Gc(Gc),
+    /// Take a Home out of the index.
+    ForgetHome(PathBuf),
     /// Read every record again.
     Rescan,
     /// Show and record a refusal.
@@ -192,7 +197,7 @@ fn no_name_twice(verbs: &[TroopVerb]) -> Result<()> {
         let name = match verb {
             TroopVerb::Launch(launch) => Some(&launch.name),
             TroopVerb::Adopt(adopt) => adopt.name.as_ref(),
-            TroopVerb::Rescan => None,
+            TroopVerb::Gc(_) | TroopVerb::ForgetHome(_) | TroopVerb::Rescan => None,
         };
         if let Some(name) = name.filter(|name| !names.insert(name.as_str())) {
             return Err(Error::new(Kind::Exists, format!("{name} is named twice; give each agent its own name")));
@@ -209,6 +214,8 @@ fn troop(world: &World, verb: TroopVerb, now: Timestamp) -> Result<Effect> {
             adopt.tool.as_deref().map_or(Ok(()), |tool| known_tool(world, tool).map(drop))?;
             Ok(Effect::Adopt(adopt))
         }
+        TroopVerb::Gc(gc) => Ok(Effect::Gc(gc)),
+        TroopVerb::ForgetHome(home) => Ok(Effect::ForgetHome(home)),
         TroopVerb::Rescan => Ok(Effect::Rescan),
     }
 }

@@ -70,6 +70,13 @@ pub enum Fact {
     Interrupted(AgentId),
     /// Something was refused, on an agent or on the troop; the sentence behind it.
     Refused(Option<AgentId>, String),
+    /// What nobody needs has been cleared away: how much went, and how much stayed.
+    Collected {
+        /// Things taken away.
+        removed: usize,
+        /// Things looked at and kept.
+        kept: usize,
+    },
     /// Every record and terminal known at the start has been looked at.
     Settled,
 }
@@ -192,6 +199,7 @@ pub struct World {
     pub(super) tool_files: Arc<[(Arc<str>, Arc<str>)]>,
     pub(super) chronicle: Chronicle,
     pub(super) refusal: Arc<str>,
+    pub(super) collected: Arc<str>,
     pub(super) oddities: Oddities,
     pub(super) homes: BTreeMap<u32, Arc<Home>>,
     /// The number of every Home that was ever seen.
@@ -214,6 +222,7 @@ impl World {
             allows_approvals: false,
             chronicle: Chronicle::new(),
             refusal: Arc::default(),
+            collected: Arc::default(),
             oddities: Oddities::default(),
             homes: BTreeMap::new(),
             home_numbers: BTreeMap::new(),
@@ -244,6 +253,10 @@ impl World {
                 self.oddities = oddities;
                 // They are counted when everything has been read.
                 self.dirty |= self.chronicle.settle();
+            }
+            Fact::Collected { removed, kept } => {
+                self.collected = format!("at {now:.0}: {removed} taken away, {kept} kept").into();
+                self.dirty = true;
             }
             Fact::Homes(homes) => self.take_homes(homes),
             Fact::Settled => {

@@ -9,6 +9,8 @@ mod fusermount;
 mod place;
 mod root;
 
+pub use place::Pulse;
+
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -151,6 +153,24 @@ pub fn unmount_path(path: &Path) -> Result<()> {
 /// Every troop mounted on this machine, as far as this process can see.
 pub fn troop_mounts() -> Result<Vec<MountEntry>> {
     Ok(mountinfo::read()?.into_iter().filter(MountEntry::is_troop).collect())
+}
+
+/// The troops of the calling user, and how each answers; one that hangs takes two seconds.
+pub fn pulses() -> Result<Vec<(PathBuf, Pulse)>> {
+    let mine = troop_mounts()?.into_iter().filter(is_mine);
+    Ok(mine.map(|mount| (place::pulse(&mount.path), mount.path)).map(|(pulse, path)| (path, pulse)).collect())
+}
+
+/// Detaches the troop at `path` if it is one of the calling user and its server has died; [`Kind::Busy`] if it lives.
+pub fn detach_dead(path: &Path) -> Result<()> {
+    let mounts = mountinfo::read()?;
+    let Some(top) = mountinfo::top_at(&mounts, path).filter(|mount| is_mine(mount)) else { return Ok(()) };
+    match place::pulse(path) {
+        Pulse::Dead => detach(top),
+        Pulse::Alive | Pulse::Silent => {
+            Err(Error::new(Kind::Busy, format!("the troop at {} is served again", path.display())))
+        }
+    }
 }
 
 /// Whether FUSE filesystems can be mounted here by the calling user.

@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub history: History,
     /// The sentence behind the last refused verb for the whole troop.
     pub refusal: Arc<str>,
+    /// What was cleared away last, and when; empty when nothing was.
+    pub collected: Arc<str>,
     /// Entries of the registry that are not local agents, and what is wrong with
     /// records that could not be read: how many of each.
     pub oddities: Oddities,

@@ -1,14 +1,18 @@
 //! The session roots of a Home, and how one is taken away.
 
 use super::dir::Dir;
-use super::lock::{LifeLock, our_directory};
+use super::lock::{LifeLock, OUR_DIRECTORY, our_directory};
 use super::spool::queue_directory;
 use super::{legacy, managed};
 use crate::error::{Error, Kind, Result};
 use crate::model::home::{SESSIONS, home_of};
 use jiff::Timestamp;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The most files of one session root that are counted.
+const MAX_COUNTED: usize = 1_000_000;
 
 /// One session root of a Home.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,26 +25,67 @@ pub struct Root {
     pub queued: usize,
     /// Somebody starts or stops its agent at this moment.
     pub is_busy: bool,
+    /// Whether troop has something in it.
+    pub has_ours: bool,
 }
 
-/// The session roots of the Home, in the order of their names.
-pub fn roots(home: &Path) -> Vec<Root> {
-    let real = |path: &Path| path.symlink_metadata().is_ok_and(|about| about.is_dir());
-    let mut found: Vec<PathBuf> = listed(&home.join(SESSIONS))
-        .filter(|backend| real(backend))
-        .flat_map(|backend| listed(&backend).collect::<Vec<_>>())
-        .filter(|root| real(root))
-        .collect();
+/// The directories where sessions are in the Home, in the order of their names, whatever is in them; `None` when the Home is not there.
+/// Fails when they cannot be listed.
+pub fn roots(home: &Path) -> Result<Option<Vec<PathBuf>>> {
+    let mut found = Vec::new();
+    for backend in directories(&home.join(SESSIONS))?.unwrap_or_default() {
+        found.extend(directories(&backend)?.unwrap_or_default());
+    }
     found.sort();
-    found.into_iter().map(root).collect()
+    if found.is_empty() && directories(home)?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(found))
 }
 
-fn root(path: PathBuf) -> Root {
-    let ours = our_directory(&path);
-    let queued: Vec<PathBuf> = listed(&queue_directory(&path)).collect();
-    let inside = listed(&path).chain(listed(&ours)).chain(queued.iter().cloned());
-    let changed = newest(std::iter::once(path.clone()).chain(inside));
-    Root { changed, queued: queued.len(), is_busy: is_busy(&path), path }
+/// The directories in `dir`, links left out; `None` when it is not there or no directory.
+fn directories(dir: &Path) -> Result<Option<Vec<PathBuf>>> {
+    let refuse = |error: &io::Error| Error::io(format_args!("cannot list {}", dir.display()), error);
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(refuse(&error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| refuse(&error))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.push(entry.path());
+        }
+    }
+    Ok(Some(found))
+}
+
+/// What is to be known of a session root.
+pub fn root(path: &Path) -> Root {
+    let ours = our_directory(path);
+    let queued: Vec<PathBuf> = listed(&queue_directory(path)).collect();
+    let inside = listed(path).chain(listed(&ours)).chain(queued.iter().cloned());
+    let changed = newest(std::iter::once(path.to_owned()).chain(inside));
+    Root { changed, queued: queued.len(), is_busy: is_busy(path), has_ours: ours.is_dir(), path: path.to_owned() }
+}
+
+/// How many bytes the files below a directory have, links not followed.
+pub fn bytes(path: &Path) -> u64 {
+    let (mut sum, mut counted, mut dirs) = (0, 0, vec![path.to_owned()]);
+    while let Some(dir) = dirs.pop() {
+        for path in listed(&dir).take(MAX_COUNTED - counted) {
+            counted += 1;
+            match path.symlink_metadata() {
+                Ok(about) if about.is_dir() => dirs.push(path),
+                Ok(about) => sum += about.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    sum
 }
 
 fn listed(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
@@ -54,17 +99,22 @@ pub struct Left {
     pub path: PathBuf,
     /// What it is, in a few words.
     pub what: &'static str,
+    /// The Home it is in.
+    pub home: PathBuf,
     /// When something in it last changed.
     pub changed: Timestamp,
 }
 
 /// What retired servers of Houmao have left in these Homes, and the turns of headless agents whose session is gone.
 pub fn left(homes: &[PathBuf]) -> Vec<Left> {
-    let legacy = legacy::legacy(homes).into_iter().map(|left| (left.path, left.what));
-    let turns = homes.iter().flat_map(|home| managed::abandoned(home));
-    let turns = turns.map(|path| (path, "the turns of a headless agent whose session is gone"));
-    let mut left: Vec<Left> =
-        legacy.chain(turns).map(|(path, what)| Left { changed: last_change(&path), path, what }).collect();
+    let mut left = Vec::new();
+    for home in homes {
+        let legacy = legacy::legacy(std::slice::from_ref(home)).into_iter().map(|left| (left.path, left.what));
+        let turns = managed::abandoned(home).into_iter();
+        let turns = turns.map(|path| (path, "the turns of a headless agent whose session is gone"));
+        let found = legacy.chain(turns);
+        left.extend(found.map(|(path, what)| Left { changed: last_change(&path), home: home.clone(), path, what }));
+    }
     left.sort_by(|a, b| a.path.cmp(&b.path));
     left.dedup_by(|a, b| a.path == b.path);
     left
@@ -95,27 +145,48 @@ pub fn is_busy(root: &Path) -> bool {
     LifeLock::is_held(root)
 }
 
-/// Whether `root` is a session root of that Home, as it is written.
-pub fn is_in(home: &Path, root: &Path) -> bool {
-    home_of(root) == Some(home)
+/// Whether a session root is one of a Home, and no link leads from there elsewhere.
+pub fn is_in_a_home(root: &Path) -> bool {
+    home_of(root).is_some()
+        && root.parent().is_some_and(|parent| parent.canonicalize().is_ok_and(|real| real == parent))
 }
 
-/// Takes a session root of the Home away. [`Kind::NotPermitted`] for any other place, [`Kind::TimedOut`] while somebody
-/// starts or stops its agent.
-pub fn remove(home: &Path, root: &Path) -> Result<()> {
+/// Takes a session root away, after `first` has been done. [`Kind::NotPermitted`] for any other place, [`Kind::TimedOut`] while
+/// somebody starts or stops its agent; then nothing was done.
+pub fn remove(root: &Path, first: impl FnOnce() -> Result<()>) -> Result<()> {
+    if root.symlink_metadata().is_err() {
+        return first();
+    }
     let (Some(parent), Some(name)) = (root.parent(), root.file_name().and_then(|name| name.to_str())) else {
         return Err(not_here(root));
     };
-    if !is_in(home, root) || parent.canonicalize().is_ok_and(|real| real != parent) {
+    if !is_in_a_home(root) {
         return Err(not_here(root));
     }
     let _life = LifeLock::acquire(root, Duration::ZERO)?;
+    first()?;
     match Dir::open(parent)? {
         Some(dir) => dir.remove_tree(name),
         None => Ok(()),
     }
 }
 
+/// Takes a session root away that no record names, or only troop's own directory in it, when nothing in it has changed since.
+pub fn remove_orphan(path: &Path, changed: Timestamp, whole: bool) -> Result<()> {
+    // Before the lock, which is a file in it.
+    if root(path).changed != changed {
+        return Err(Error::new(Kind::Busy, format!("something in {} has changed meanwhile", path.display())));
+    }
+    if whole {
+        return remove(path, || Ok(()));
+    }
+    let _life = LifeLock::acquire(path, Duration::ZERO)?;
+    Dir::open(path)?.map_or(Ok(()), |dir| dir.remove_tree(OUR_DIRECTORY))
+}
+
 fn not_here(root: &Path) -> Error {
-    Error::new(Kind::NotPermitted, format!("{} is not a session of this Home and is left alone", root.display()))
+    Error::new(
+        Kind::NotPermitted,
+        format!("{} is not where a Home has its sessions, and is left alone", root.display()),
+    )
 }

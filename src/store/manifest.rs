@@ -38,6 +38,13 @@ pub fn read(path: &Path) -> Result<Manifest> {
     read_wire(path).and_then(|wire| model_of(&wire).map_err(malformed)).map_err(|error| at(path, error))
 }
 
+/// The tmux session that the manifest at `path` names, and its server when that is not the usual one. Fails where [`read`] does.
+pub fn session(path: &Path) -> Result<(Option<String>, Option<PathBuf>)> {
+    let wire = read_wire(path).map_err(|error| at(path, error))?;
+    let model = model_of(&wire).map_err(|reason| at(path, malformed(reason)))?;
+    Ok((wire.tmux_session_name, model.tmux_socket))
+}
+
 /// What the manifest at `path` and the record of one agent say differently, a sentence
 /// each. Fails where [`read`] does.
 pub fn check(path: &Path, record: &Record) -> Result<Vec<String>> {

@@ -52,6 +52,9 @@ pub fn content(snapshot: &Snapshot, node: Node) -> Option<Content> {
             if !snapshot.refusal.is_empty() {
                 let _ = writeln!(text, "# last refused: {}", snapshot.refusal);
             }
+            if !snapshot.collected.is_empty() {
+                let _ = writeln!(text, "# last gc {}", snapshot.collected);
+            }
             Some(fixed(text))
         }
         Node::RootFile(RootFile::Index) => Some(fixed(index(snapshot))),

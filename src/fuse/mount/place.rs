@@ -87,15 +87,20 @@ pub(super) fn make_free(path: &Path) -> Result<()> {
     busy(format!("{at} is covered by dead mounts that come back; choose another directory"))
 }
 
-enum Pulse {
+/// Whether a mounted filesystem is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulse {
+    /// It answers.
     Alive,
+    /// It has not answered in time, though somebody has the connection.
     Silent,
+    /// Nobody has the connection any more.
     Dead,
 }
 
 /// Whether the filesystem at `path` is still served. Asked with statfs, because
 /// the kernel answers a stat from its cache for a while after the server died.
-fn pulse(path: &Path) -> Pulse {
+pub(super) fn pulse(path: &Path) -> Pulse {
     let (answer, answered) = mpsc::channel();
     let path = path.to_owned();
     // Left behind when it gets no answer: a waiting system call cannot be called off.

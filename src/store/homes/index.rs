@@ -81,20 +81,34 @@ impl Index {
         })
     }
 
-    /// Removes the entries of these Homes; those of them that there were. No Home is touched.
-    pub fn forget(&self, homes: &[PathBuf]) -> Result<Vec<PathBuf>> {
-        let mut forgotten = Vec::new();
+    /// Removes the entry of a Home, which stays as it is. [`Kind::NotFound`] when there is none.
+    pub fn forget(&self, home: &Path) -> Result<()> {
+        let (mut known, home) = (false, resolve(home));
         self.change(|contents| {
-            for home in homes.iter().map(|home| resolve(home)) {
-                let before = contents.homes.len();
-                contents.homes.retain(|entry| !is_of(entry, &home));
-                if contents.homes.len() < before {
-                    forgotten.push(home);
-                }
-            }
-            !forgotten.is_empty()
+            let before = contents.homes.len();
+            contents.homes.retain(|entry| !is_of(entry, &home));
+            known = contents.homes.len() < before;
+            known
         })?;
-        Ok(forgotten)
+        if known {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::NotFound,
+            format!("{} is not in the index of Homes; troop home list --all shows those there are", home.display()),
+        ))
+    }
+
+    /// Removes the entry of a Home if that is still `empty` while nobody can register it; whether it was.
+    pub fn forget_empty(&self, home: &Path, empty: impl FnOnce() -> bool) -> Result<bool> {
+        let (mut gone, home) = (false, resolve(home));
+        self.change(|contents| {
+            gone = empty();
+            let before = contents.homes.len();
+            contents.homes.retain(|entry| !gone || !is_of(entry, &home));
+            contents.homes.len() < before
+        })?;
+        Ok(gone)
     }
 
     /// Changes the file under the lock, when `change` says that there is something to write.
@@ -187,8 +201,20 @@ mod tests {
         }
         assert_eq!(paths(&index), ["/nowhere/a", "/nowhere/b"]);
         assert_eq!(index.known().unwrap()[0].last_seen, at(3));
-        let forgotten = index.forget(&["/nowhere/b".into(), "/nowhere/unknown".into()]).unwrap();
-        assert_eq!((forgotten, paths(&index)), (vec![PathBuf::from("/nowhere/b")], vec!["/nowhere/a".to_owned()]));
+        index.forget(Path::new("/nowhere/c/../b")).unwrap();
+        assert_eq!(paths(&index), ["/nowhere/a"]);
+        assert_eq!(index.forget(Path::new("/nowhere/b")).unwrap_err().kind(), Kind::NotFound);
+    }
+
+    #[test]
+    fn a_home_is_forgotten_as_empty_only_while_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = Index::new(dir.path());
+        index.register(Path::new("/nowhere/a"), at(1)).unwrap();
+        assert!(!index.forget_empty(Path::new("/nowhere/a"), || false).unwrap());
+        assert_eq!(paths(&index), ["/nowhere/a"]);
+        assert!(index.forget_empty(Path::new("/nowhere/a"), || true).unwrap());
+        assert_eq!(paths(&index), [""; 0]);
     }
 
     #[test]

@@ -2,42 +2,98 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::stop::record_of;
-use super::world::World;
+use super::world::{LIMIT, Said, World, said};
+use crate::support::sandbox::troop_bin;
+use crate::support::skip::{have_root, skip};
+use crate::support::{Person, wait_until};
 
-/// Everything in the registry and the Home, with its size.
-fn on_disk(world: &World) -> Vec<(PathBuf, u64)> {
-    let roots = [world.sandbox().registry(), world.sandbox().troop_home()];
-    let mut paths: Vec<PathBuf> = roots.iter().flat_map(|root| super::tree::everything(root)).collect();
+/// Everything in the registry, the Homes and the index, with its size and when it changed.
+fn on_disk(world: &World) -> Vec<(PathBuf, u64, SystemTime)> {
+    let sandbox = world.sandbox();
+    let roots = [sandbox.registry(), sandbox.troop_home(), sandbox.home()];
+    let mut paths: Vec<PathBuf> =
+        roots.iter().filter(|root| root.exists()).flat_map(|root| super::tree::everything(root)).collect();
     paths.sort();
-    paths.into_iter().map(|path| (path.clone(), fs::symlink_metadata(path).unwrap().len())).collect()
+    let about = |path: PathBuf| {
+        let about = fs::symlink_metadata(&path).unwrap();
+        (path, about.len(), about.modified().unwrap())
+    };
+    paths.into_iter().map(about).collect()
 }
 
-/// What `troop gc` says it does, by the name of the agent or else the directory.
+/// What was said by the name of the agent or else the directory: what is done, and why.
+type Lines = BTreeMap<String, (String, String)>;
+
 #[track_caller]
-fn gc(world: &World, args: &[&str]) -> BTreeMap<String, (String, String)> {
-    let said = world.troop(&[&["gc", "--json"], args].concat());
+fn report(said: &Said) -> (Value, Lines) {
     assert_eq!(said.code, Some(0), "{said:?}");
-    let rows: Vec<Value> = serde_json::from_str(&said.out).unwrap();
+    let report: Value = serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"));
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let name = |row: &Value| match row["name"].as_str() {
         Some(name) => name.to_owned(),
         None => text(&row["path"]).rsplit('/').next().unwrap().to_owned(),
     };
-    rows.iter().map(|row| (name(row), (text(&row["action"]), text(&row["reason"])))).collect()
+    let lines = report["lines"].as_array().unwrap().iter();
+    let lines = lines.map(|row| (name(row), (text(&row["action"]), text(&row["reason"])))).collect();
+    (report, lines)
 }
 
-/// `troop gc` takes away what nobody needs any more, in this registry and this Home alone: the record and the session root of
+/// `troop gc` in the one Home that TROOP_HOME names.
+#[track_caller]
+fn gc(world: &World, args: &[&str]) -> Lines {
+    report(&world.troop(&[&["gc", "--json"], args].concat())).1
+}
+
+/// `troop gc` where no Home is named, with mounts of its own: those of tests beside this one stay.
+fn sweep(world: &World, args: &[&str]) -> Command {
+    let mut command = world.sandbox().command("unshare");
+    command
+        .args(["--mount", "--propagation", "private"])
+        .arg(troop_bin())
+        .arg("gc")
+        .args(args)
+        .env_remove("TROOP_HOME");
+    command
+}
+
+#[track_caller]
+fn swept(world: &World, args: &[&str]) -> (Value, Lines) {
+    report(&said(sweep(world, &[&["--json"], args].concat()).output().unwrap()))
+}
+
+/// Has a session root not changed for a day: what was made a moment ago may be just being made.
+fn grow_old(root: &Path) {
+    let day = SystemTime::now() - Duration::from_secs(86_400);
+    let all = super::tree::everything(root);
+    for path in all.iter().map(PathBuf::as_path).chain([root]) {
+        let file = fs::File::open(path).unwrap();
+        file.set_modified(day).unwrap();
+    }
+}
+
+#[track_caller]
+fn says(lines: &Lines, wanted: &[(&str, &str, &str)]) {
+    for (name, action, reason) in wanted {
+        let (done, why) = lines.get(*name).unwrap_or_else(|| panic!("no {name}: {lines:?}"));
+        assert!(done == action && why.contains(reason), "{name}: {done} {why}");
+    }
+}
+
+/// `troop gc` takes away what nobody needs any more, in the registry and in all Homes: the record and the session root of
 /// agents that were stopped longer ago than `--older-than` (7 days) or are retired, records whose session is gone and whose
 /// manifest cannot be read, session roots that no record names, the turns of headless agents whose session is gone, and
-/// what retired servers of Houmao have left. Nothing goes that is live, starting or not
-/// understood, nor what belongs to another Home; each thing that stays is listed with the reason. `--dry-run` prints exactly
-/// what the real run does, and writes nothing.
+/// what retired servers of Houmao have left. With `--home DIR`, or where TROOP_HOME is set, it looks through that Home and
+/// nothing else. Nothing goes that is live, starting or not understood; each thing that stays is listed with the reason.
+/// `--dry-run` prints exactly what the real run does, and writes nothing.
 #[test]
 fn clearing_away() {
     let mut world = World::new();
@@ -66,6 +122,7 @@ fn clearing_away() {
     let orphan = world.sandbox().troop_home().join("sessions/local_interactive/orphan");
     fs::create_dir_all(orphan.join("troop/queue")).unwrap();
     fs::write(orphan.join("troop/queue/1"), "never asked").unwrap();
+    grow_old(&orphan);
     let server = world.sandbox().troop_home().join("houmao_servers/127.0.0.1-9889");
     let turns = world.sandbox().troop_home().join("managed_agents/0123456789ab");
     for dir in [server.join("sessions/registered"), server.join("state/cao_compat"), server.join("run"), turns.clone()]
@@ -88,31 +145,32 @@ fn clearing_away() {
     let week = gc(&world, &["--dry-run"]);
     let planned = gc(&world, &["--dry-run", "--older-than", "0s"]);
     assert_eq!(on_disk(&world), before);
-    for (name, action, reason) in [
-        ("live", "keep", "it is live"),
-        ("stopped", "keep", "less than 7 d ago"),
-        ("retired", "remove", "retired at"),
-        ("closed", "keep", "its session HOUMAO-closed-"),
-        ("lost", "keep", "it can be relaunched"),
-        ("broken", "remove", "its manifest cannot be read"),
-        ("orphan", "keep", "less than 7 d ago"),
-        ("registered", "keep", "less than 7 d ago"),
-        ("cao_compat", "keep", "less than 7 d ago"),
-        ("0123456789ab", "keep", "less than 7 d ago"),
-    ] {
-        assert!(week[name].0 == action && week[name].1.contains(reason), "{name}: {:?}", week[name]);
-    }
+    says(
+        &week,
+        &[
+            ("live", "keep", "it is live"),
+            ("stopped", "keep", "less than 7 d ago"),
+            ("retired", "remove", "retired at"),
+            ("closed", "keep", "its session HOUMAO-closed-"),
+            ("lost", "keep", "it can be relaunched"),
+            ("broken", "remove", "its manifest cannot be read"),
+            ("orphan", "keep", "less than 7 d ago"),
+            ("registered", "keep", "less than 7 d ago"),
+            ("cao_compat", "keep", "less than 7 d ago"),
+            ("0123456789ab", "keep", "less than 7 d ago"),
+        ],
+    );
     assert_eq!(week.len(), 10, "{week:?}");
-    let removed = [
-        ("stopped", "stopped at"),
-        ("orphan", "take the prompt in its queue"),
-        ("registered", "retired"),
-        ("cao_compat", "given up"),
-        ("0123456789ab", "session is gone"),
-    ];
-    for (name, reason) in removed {
-        assert!(planned[name].0 == "remove" && planned[name].1.contains(reason), "{name}: {:?}", planned[name]);
-    }
+    says(
+        &planned,
+        &[
+            ("stopped", "remove", "stopped at"),
+            ("orphan", "remove", "take the prompt in its queue"),
+            ("registered", "remove", "retired"),
+            ("cao_compat", "remove", "given up"),
+            ("0123456789ab", "remove", "session is gone"),
+        ],
+    );
     assert_eq!(gc(&world, &["--older-than", "0s"]), planned);
     for (name, stays) in
         [("live", true), ("stopped", false), ("retired", false), ("closed", true), ("lost", true), ("broken", true)]
@@ -134,4 +192,197 @@ fn clearing_away() {
     assert!(kept["orphan"].1.contains("may name it") && orphan.exists(), "{kept:?}");
     let bad = world.troop(&["gc", "--older-than", "soon"]);
     assert_eq!(bad.code, Some(2), "{bad:?}");
+}
+
+/// Without a Home named, `troop gc` goes through all of them. A Home that is gone or has no session leaves the index, and
+/// is itself never touched. Of a session root that another program made only troop's own directory goes. What a
+/// registry elsewhere has, what a session of that name runs for, and what lies on another machine stays. A mount
+/// whose troop has died is detached.
+#[test]
+fn clearing_away_in_all_homes() {
+    if !have_root() {
+        return;
+    }
+    let mut world = World::new();
+    let sandbox = world.sandbox();
+    let homes: Vec<PathBuf> = ["one", "two", "three"].map(|name| sandbox.path().join(name)).into();
+    let launch = |name: &str, home: &Path| {
+        let said = world.troop(&["--home", home.to_str().unwrap(), "launch", name]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        PathBuf::from(record_of(sandbox, name)["runtime"]["session_root"].as_str().unwrap())
+    };
+    let (gone, lives) = (launch("gone", &homes[0]), launch("lives", &homes[1]));
+    let strays = homes[0].join("sessions/local_interactive/notes.txt");
+    fs::write(&strays, "mine").unwrap();
+    for stopped in ["gone", "last"] {
+        if stopped == "last" {
+            launch("last", &homes[2]);
+        }
+        assert_eq!(world.troop(&["stop", stopped]).code, Some(0));
+    }
+    let [foreign, afar, elsewhere, kept] = ["foreign", "afar", "elsewhere", "kept"].map(|name| {
+        let root = homes[1].join("sessions/local_interactive").join(name);
+        fs::create_dir_all(root.join("troop/queue")).unwrap();
+        root
+    });
+    fs::write(foreign.join("theirs"), "x").unwrap();
+    // Another machine's, another registry's, and one whose session runs.
+    let mark = fs::read_to_string(lives.join("troop/machine.json")).unwrap();
+    let mut mark: Value = serde_json::from_str(&mark).unwrap();
+    let other = sandbox.path().join("other-registry");
+    let mut record = super::record("idofe", "e", "no-such-session", sandbox.path());
+    record["runtime"]["session_root"] = elsewhere.to_str().unwrap().into();
+    fs::create_dir_all(other.join("live_agents/idofe")).unwrap();
+    fs::write(other.join("live_agents/idofe/record.json"), record.to_string()).unwrap();
+    mark["registry"] = other.to_str().unwrap().into();
+    fs::write(elsewhere.join("troop/machine.json"), mark.to_string()).unwrap();
+    (mark["machine_id"], mark["host"]) = ("another".into(), "far-away".into());
+    fs::write(afar.join("troop/machine.json"), mark.to_string()).unwrap();
+    fs::copy(lives.join("manifest.json"), kept.join("manifest.json")).unwrap();
+    for root in [&foreign, &afar, &elsewhere, &kept] {
+        grow_old(root);
+    }
+    let index = sandbox.home().join(".local/state/troop/homes.json");
+    let known = || fs::read_to_string(&index).unwrap();
+    let never = sandbox.path().join("never-was");
+    fs::write(
+        &index,
+        known().replace(
+            "\"homes\": [",
+            &format!("\"homes\": [{{\"path\": {never:?}, \"lastSeenAt\": \"2026-01-01T00:00:00Z\"}},"),
+        ),
+    )
+    .unwrap();
+    world.mount().end(Signal::SIGKILL);
+    let mountpoint = world.at("").file_name().unwrap().to_str().unwrap().to_owned();
+
+    let before = on_disk(&world);
+    let (plan, lines) = swept(&world, &["--dry-run", "--older-than", "0s"]);
+    assert_eq!(on_disk(&world), before);
+    says(
+        &lines,
+        &[
+            ("gone", "remove", "stopped at"),
+            ("last", "remove", "stopped at"),
+            ("lives", "keep", "it is live"),
+            ("foreign", "remove", "another program made the rest"),
+            ("afar", "keep", "on another machine, far-away, and only there"),
+            ("elsewhere", "keep", "other-registry has it"),
+            ("kept", "keep", "its session is there"),
+            ("one", "forget", "it stays"),
+            ("two", "keep", "this Home has 5 sessions"),
+            ("three", "forget", "it stays"),
+            ("never-was", "forget", "not there any more"),
+            (mountpoint.as_str(), "detach", "has died"),
+        ],
+    );
+    assert_eq!((&plan["dry_run"], &plan["failed"]), (&true.into(), &0.into()));
+    assert!(plan["bytes"].as_u64().unwrap() > 1000, "{plan}");
+
+    // One Home and nothing else: what is not in it is not even listed.
+    let home = homes[2].to_str().unwrap();
+    let scoped = world.troop(&["gc", "--dry-run", "--json", "--older-than", "0s", "--home", home]);
+    assert_eq!(report(&scoped).1.keys().collect::<Vec<_>>(), ["last"]);
+    assert_eq!(on_disk(&world), before);
+
+    let (done, same) = swept(&world, &["--older-than", "0s"]);
+    assert_eq!(same, lines);
+    assert_eq!((&done["removed"], &done["bytes"]), (&plan["removed"], &plan["bytes"]));
+    for (path, stays) in [
+        (&gone, false),
+        (&strays, true),
+        (&homes[2], true),
+        (&foreign.join("theirs"), true),
+        (&foreign.join("troop"), false),
+        (&afar, true),
+        (&elsewhere, true),
+        (&kept, true),
+    ] {
+        assert_eq!(path.exists(), stays, "{}", path.display());
+    }
+    let left: Value = serde_json::from_str(&known()).unwrap();
+    let left: Vec<&str> = left["homes"].as_array().unwrap().iter().map(|home| home["path"].as_str().unwrap()).collect();
+    assert_eq!(left, [homes[1].to_str().unwrap()]);
+    assert_eq!(world.troop(&["status"]).out, "1 ready\n");
+}
+
+/// A Home that cannot be listed counts as one with sessions, and what cannot be taken away is told while the rest goes.
+#[test]
+fn what_cannot_be_cleared_away() {
+    if !have_root() {
+        return;
+    }
+    let world = World::new();
+    let sandbox = world.sandbox();
+    let homes: Vec<PathBuf> = ["locked", "open"].map(|name| sandbox.path().join(name)).into();
+    for (name, home) in [("a", &homes[0]), ("b", &homes[1])] {
+        assert_eq!(world.troop(&["--home", home.to_str().unwrap(), "launch", name]).code, Some(0));
+        assert_eq!(world.troop(&["stop", name]).code, Some(0));
+    }
+    // No permission keeps root out, but nobody deletes a file that is marked so, nor lists what is not a directory's.
+    let root = PathBuf::from(record_of(sandbox, "a")["runtime"]["session_root"].as_str().unwrap());
+    let manifest = root.join("manifest.json");
+    let marked = sandbox.command("chattr").arg("+i").arg(&manifest).status().is_ok_and(|status| status.success());
+    if !marked {
+        return skip("this filesystem marks no file as immutable");
+    }
+    let said = said(sweep(&world, &["--json", "--older-than", "0s"]).output().unwrap());
+    assert!(sandbox.command("chattr").arg("-i").arg(&manifest).status().unwrap().success());
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let rows: Value = serde_json::from_str(&said.out).unwrap();
+    let failed: Vec<&Value> =
+        rows["lines"].as_array().unwrap().iter().filter(|row| row["action"] == "failed").collect();
+    assert!(failed.len() == 1 && failed[0]["reason"].as_str().unwrap().contains("cannot remove"), "{said:?}");
+    assert!(manifest.exists());
+    assert_eq!(swept(&world, &["--older-than", "0s"]).1.get("b"), None, "the other one is gone");
+}
+
+/// In the mount, `gc [--older-than TIME] [--home DIR]` written to `control` does the same, dead mounts apart, and reading
+/// `control` says when that was and how much went; `home forget DIR` takes a Home out of the index.
+#[test]
+fn clearing_away_by_control() {
+    let world = World::with("a");
+    world.launch("b");
+    let home = world.sandbox().troop_home();
+    assert_eq!(world.troop(&["stop", "a"]).code, Some(0));
+    world.wait_there("stopped/a");
+    world.write("control", &format!("gc --older-than 0s --home {}\n", home.display()));
+    world.wait_gone("stopped/a");
+    wait_until("what came of it", LIMIT, || {
+        let control = world.read("control");
+        if control.contains(": 1 taken away, 1 kept") { Ok(()) } else { Err(control) }
+    });
+    assert_eq!(world.names("agents"), ["b"]);
+
+    let index = world.sandbox().home().join(".local/state/troop/homes.json");
+    let knows = || fs::read_to_string(&index).unwrap().contains(home.to_str().unwrap());
+    assert!(knows());
+    world.write("control", &format!("home forget {}\n", home.display()));
+    wait_until("the index to be without it", LIMIT, || if knows() { Err("it has it") } else { Ok(()) });
+    assert_eq!(world.refused("control", "home forget relative\n").0, libc::EINVAL);
+}
+
+/// On a terminal, work that takes longer than a second shows how far it has come, and takes that away at its end.
+#[test]
+fn a_bar_on_a_terminal() {
+    let world = World::with("a");
+    let home = world.sandbox().troop_home();
+    assert_eq!(world.troop(&["stop", "a"]).code, Some(0));
+    // A server that takes connections and never answers.
+    let server = world.sandbox().path().join("silent");
+    let _silent = UnixListener::bind(&server).unwrap();
+    let manifest = PathBuf::from(record_of(world.sandbox(), "a")["runtime"]["manifest_path"].as_str().unwrap());
+    let mut text: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    text["launch_plan"]["metadata"]["troop_tmux_socket"] = server.to_str().unwrap().into();
+    fs::write(&manifest, text.to_string()).unwrap();
+    fs::create_dir_all(home.join("sessions/local_interactive/old")).unwrap();
+    grow_old(&home.join("sessions/local_interactive/old"));
+    let person = Person::sits_down(world.sandbox(), 100, 30);
+    person.runs("troop gc --older-than 0s > list; tail -1 list; echo ended");
+    person.reads(&["looking at records, sessions and Homes"]);
+    let screen = person.reads(&["1 gone (0 B), 1 kept", "ended"]);
+    assert!(!screen.contains("looking"), "{screen}");
+    assert!(
+        fs::read_to_string(world.sandbox().work().join("list")).unwrap().contains("tmux did not answer within 5 s")
+    );
 }
