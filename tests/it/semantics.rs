@@ -17,6 +17,7 @@ mod homes;
 mod keyboard;
 mod launch;
 mod listing;
+mod machines;
 mod names;
 mod prompt;
 mod queue;
