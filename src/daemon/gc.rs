@@ -188,11 +188,14 @@ impl<'a> Sweep<'a> {
             (None, Err(_)) if manifest_path.symlink_metadata().is_err() => Presence::Gone,
             (None, Err(error)) => Presence::Unknown(error.to_string()),
         };
-        let ours = match (&mark, root.has_ours) {
-            (Some(_), _) => Ours::All,
-            _ if home == self.settings.roots.home => Ours::All,
-            (None, true) => Ours::Beside,
-            (None, false) => Ours::Nothing,
+        let ours = if !disk::is_in_a_home(path) {
+            Ours::Nothing
+        } else if mark.is_some() || home == self.settings.roots.home {
+            Ours::All
+        } else if root.has_ours && manifest_path.is_file() {
+            Ours::Beside
+        } else {
+            Ours::Nothing
         };
         let named_by = if may_be_named {
             Some("a record that cannot be read may name it; see troop doctor".to_owned())

@@ -147,6 +147,17 @@ pub enum Backend {
 }
 
 impl Backend {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::LocalInteractive,
+        Self::CodexHeadless,
+        Self::CodexAppServer,
+        Self::ClaudeHeadless,
+        Self::KimiHeadless,
+        Self::CaoRest,
+        Self::HoumaoServerRest,
+    ];
+
     /// The registry's word for it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -6,7 +6,9 @@ use super::spool::queue_directory;
 use super::{legacy, managed};
 use crate::error::{Error, Kind, Result};
 use crate::model::home::{SESSIONS, home_of};
+use crate::model::record::Backend;
 use jiff::Timestamp;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -145,10 +147,14 @@ pub fn is_busy(root: &Path) -> bool {
     LifeLock::is_held(root)
 }
 
-/// Whether a session root is one of a Home, and no link leads from there elsewhere.
+/// Whether a directory is where a Home has its sessions, `HOME/sessions/BACKEND/SESSION` with a backend that is known, and no
+/// link leads from there elsewhere.
 pub fn is_in_a_home(root: &Path) -> bool {
-    home_of(root).is_some()
-        && root.parent().is_some_and(|parent| parent.canonicalize().is_ok_and(|real| real == parent))
+    let backend = root.parent().filter(|_| home_of(root).is_some());
+    backend.is_some_and(|backend| {
+        let is_known = |name: &OsStr| Backend::ALL.iter().any(|known| name == known.as_str());
+        backend.file_name().is_some_and(is_known) && backend.canonicalize().is_ok_and(|real| real == backend)
+    })
 }
 
 /// Takes a session root away, after `first` has been done. [`Kind::NotPermitted`] for any other place, [`Kind::TimedOut`] while
@@ -189,4 +195,80 @@ fn not_here(root: &Path) -> Error {
         Kind::NotPermitted,
         format!("{} is not where a Home has its sessions, and is left alone", root.display()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    /// A Home with one session root in which one file has three bytes.
+    fn home() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().canonicalize().unwrap();
+        let root = home.join("sessions/local_interactive/s");
+        fs::create_dir_all(root.join("troop/queue")).unwrap();
+        fs::write(root.join("troop/queue/1"), "one").unwrap();
+        (dir, home, root)
+    }
+
+    #[test]
+    fn what_cannot_be_listed_is_not_empty() {
+        let (_dir, home, session) = home();
+        let sessions = home.join(SESSIONS);
+        // Files and links are no sessions.
+        fs::write(sessions.join("local_interactive/notes"), "").unwrap();
+        symlink(&session, sessions.join("local_interactive/link")).unwrap();
+        assert_eq!(roots(&home).unwrap(), Some(vec![session.clone()]));
+        fs::remove_dir_all(&session).unwrap();
+        assert_eq!(roots(&home).unwrap(), Some(vec![]));
+        assert_eq!(roots(&home.join("never")).unwrap(), None);
+        fs::remove_dir_all(&sessions).unwrap();
+        assert_eq!(roots(&home).unwrap(), Some(vec![]));
+        symlink("sessions", &sessions).unwrap();
+        assert!(roots(&home).unwrap_err().sentence().contains("cannot list"));
+    }
+
+    #[test]
+    fn only_session_roots_are_taken_away() {
+        let (_dir, home, session) = home();
+        let others = ["sessions/2026/s", "pictures/local_interactive/s", "linked/sessions/local_interactive/s"];
+        fs::create_dir_all(home.join(others[0])).unwrap();
+        fs::create_dir_all(home.join(others[1])).unwrap();
+        symlink(&home, home.join("linked")).unwrap();
+        for other in others.map(|other| home.join(other)) {
+            let refused = remove(&other, || panic!("nothing comes before a refusal")).unwrap_err();
+            assert_eq!(refused.kind(), Kind::NotPermitted, "{}", other.display());
+            assert!(other.exists());
+        }
+        // What comes first and fails keeps the rest from being done, and so does who starts or stops its agent.
+        assert!(remove(&session, || Err(Error::new(Kind::Busy, "no"))).is_err() && session.exists());
+        let held = LifeLock::acquire(&session, Duration::ZERO).unwrap();
+        assert_eq!(remove(&session, || Ok(())).unwrap_err().kind(), Kind::TimedOut);
+        drop(held);
+        remove(&session, || Ok(())).unwrap();
+        assert!(!session.exists() && home.join(SESSIONS).exists());
+        let mut done = false;
+        let first = || {
+            done = true;
+            Ok(())
+        };
+        remove(&session, first).unwrap();
+        assert!(done, "what comes first is done where there is no session root any more");
+    }
+
+    #[test]
+    fn an_orphan_goes_as_it_was_looked_at() {
+        let (_dir, _home, session) = home();
+        fs::write(session.join("manifest.json"), "{}").unwrap();
+        let looked = root(&session);
+        assert_eq!((looked.queued, looked.has_ours, looked.is_busy, bytes(&session)), (1, true, false, 5));
+        let changed = looked.changed - jiff::SignedDuration::from_secs(1);
+        assert_eq!(remove_orphan(&session, changed, true).unwrap_err().kind(), Kind::Busy);
+        remove_orphan(&session, looked.changed, false).unwrap();
+        assert!(session.join("manifest.json").exists() && !session.join(OUR_DIRECTORY).exists());
+        remove_orphan(&session, root(&session).changed, true).unwrap();
+        assert!(!session.exists());
+    }
 }

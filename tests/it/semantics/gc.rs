@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::stop::record_of;
 use super::world::{LIMIT, Said, World, said};
@@ -225,7 +225,21 @@ fn clearing_away_in_all_homes() {
         fs::create_dir_all(root.join("troop/queue")).unwrap();
         root
     });
-    fs::write(foreign.join("theirs"), "x").unwrap();
+    fs::copy(gone.join("manifest.json"), foreign.join("manifest.json")).unwrap();
+    // Whoever writes a record does not make what it points to a session.
+    let precious = sandbox.path().join("precious/sessions/local_interactive/photos");
+    fs::create_dir_all(&precious).unwrap();
+    fs::write(precious.join("manifest.json"), "mine").unwrap();
+    let mut record = super::record("idofh", "hostile", "no-such-session", sandbox.path());
+    record["runtime"]["session_root"] = precious.to_str().unwrap().into();
+    record["runtime"]["manifest_path"] = precious.join("manifest.json").to_str().unwrap().into();
+    record["lifecycle"] = json!({
+        "state": "retired", "relaunchable": false, "state_updated_at": "2026-01-01T00:00:00+00:00",
+        "stopped_at": "2026-01-01T00:00:00+00:00", "stop_reason": null,
+    });
+    record["terminal"]["current_session_name"] = Value::Null;
+    record["liveness"] = Value::Null;
+    world.plant_bytes("idofh", record.to_string().as_bytes());
     // Another machine's, another registry's, and one whose session runs.
     let mark = fs::read_to_string(lives.join("troop/machine.json")).unwrap();
     let mut mark: Value = serde_json::from_str(&mark).unwrap();
@@ -265,6 +279,7 @@ fn clearing_away_in_all_homes() {
             ("gone", "remove", "stopped at"),
             ("last", "remove", "stopped at"),
             ("lives", "keep", "it is live"),
+            ("hostile", "keep", "is not where a Home has its sessions"),
             ("foreign", "remove", "another program made the rest"),
             ("afar", "keep", "on another machine, far-away, and only there"),
             ("elsewhere", "keep", "other-registry has it"),
@@ -292,8 +307,9 @@ fn clearing_away_in_all_homes() {
         (&gone, false),
         (&strays, true),
         (&homes[2], true),
-        (&foreign.join("theirs"), true),
+        (&foreign.join("manifest.json"), true),
         (&foreign.join("troop"), false),
+        (&precious.join("manifest.json"), true),
         (&afar, true),
         (&elsewhere, true),
         (&kept, true),
