@@ -53,6 +53,11 @@ impl Machine {
         })
     }
 
+    /// Whether it is this one, and has not been started anew since; a name may have changed.
+    pub fn is_here(&self) -> bool {
+        Self::here().is_ok_and(|here| here.machine_id == self.machine_id && here.boot_id == self.boot_id)
+    }
+
     fn look() -> Option<Self> {
         let read = |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
         let known = |text: &String| !text.is_empty() && text != "uninitialized";

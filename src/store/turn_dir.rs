@@ -118,7 +118,7 @@ pub struct Started {
 impl Started {
     /// Whether processes of those numbers may be these.
     pub fn is_of_this_boot(&self) -> bool {
-        self.machine.as_ref().is_none_or(|machine| Machine::here().is_ok_and(|here| here == machine))
+        self.machine.as_ref().is_none_or(Machine::is_here)
     }
 }
 
@@ -319,6 +319,22 @@ mod tests {
         assert_eq!(TurnDir::last(root.path()), None, "nothing is in them");
         std::fs::write(artifacts(root.path()).join("turn-0002").join(PROCESS), "{}").unwrap();
         assert_eq!(TurnDir::last(root.path()).unwrap().index(), 2);
+    }
+
+    #[test]
+    fn processes_are_no_others_until_the_machine_starts_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let turn = TurnDir::create(root.path(), 0).unwrap();
+        let ours = Known { pid: 1, start_time: 0 };
+        let here = Machine::here().unwrap().clone();
+        let later = Machine { boot_id: "later".to_owned(), ..here.clone() };
+        let renamed = Machine { host: "renamed".to_owned(), ..here.clone() };
+        for (machine, wanted) in [(None, true), (Some(here), true), (Some(renamed), true), (Some(later), false)] {
+            let started = Started { runner: ours, child: ours, at: Timestamp::UNIX_EPOCH, machine };
+            turn.set_started(&started).unwrap();
+            assert_eq!(turn.started().as_ref(), Some(&started));
+            assert_eq!(started.is_of_this_boot(), wanted, "{started:?}");
+        }
     }
 
     #[test]
