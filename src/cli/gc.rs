@@ -85,8 +85,13 @@ pub(super) fn run(common: &Common, age: SignedDuration, dry_run: bool, json: boo
             return writeln!(out);
         }
         for row in &report.lines {
-            let name = row.name.as_ref().map_or_else(String::new, |name| format!("{name}  "));
-            let line = format!("{:7} {name}{}: {}", row.action, row.path, row.reason);
+            // Of an agent its Home says more than the path of its record.
+            let place = match (&row.name, &row.home) {
+                (Some(name), Some(home)) => format!("{name}  {home}"),
+                (Some(name), None) => format!("{name}  {}", row.path),
+                (None, _) => row.path.clone(),
+            };
+            let line = format!("{:7} {place}: {}", row.action, row.reason);
             writeln!(out, "{}", line.replace(char::is_control, "?"))?;
         }
         writeln!(out, "{}", report.sum())
