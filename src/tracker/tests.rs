@@ -69,23 +69,7 @@ fn seen(text: &str) -> Terminal {
 }
 
 fn with_programs(text: &str, programs: Programs) -> Terminal {
-    let pane = Pane {
-        id: PaneId::parse("%1").unwrap(),
-        pid: 7,
-        dead: false,
-        exit_status: None,
-        exit_signal: None,
-        title: String::new(),
-        cursor: (0, 0),
-        cursor_shown: true,
-        size: (80, 24),
-        alternate: false,
-        input_off: false,
-        in_mode: false,
-        command: "x".to_owned(),
-        history: 0,
-        bracketed_paste: None,
-    };
+    let pane = Pane::new(PaneId::parse("%1").unwrap(), 7);
     let screen = Screen { ansi: text.into(), text: text.into() };
     Terminal::Seen(Box::new(Look { pane, screen, programs }))
 }
