@@ -2,6 +2,7 @@
 //! without files, tmux or clocks.
 
 pub mod chat_session;
+pub mod digest;
 pub mod event;
 pub mod evidence;
 pub mod found;

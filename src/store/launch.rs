@@ -12,7 +12,7 @@ use super::wire::manifest_v4::{
 use super::wire::{self, Object, Word, time_text, to_json};
 use crate::error::{Error, Kind, Result};
 use crate::model::record::Backend;
-use crate::model::{AgentId, ChatSession, PaneId, Role, RoleMethod};
+use crate::model::{AgentId, ChatSession, PaneId, Role, RoleMethod, digest};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -256,7 +256,7 @@ impl LaunchManifest {
             "format": "text",
             "role_name": role.name,
             "text": role.text,
-            "sha256": sha256(role.text.as_bytes()),
+            "sha256": digest::sha256(role.text.as_bytes()),
             "source": "launch_plan.role_injection.prompt",
         }))
     }
@@ -337,9 +337,4 @@ fn text(path: &Path) -> Result<String> {
             format!("{path:?} is not UTF-8 and cannot stand in a manifest; choose another directory"),
         )
     })
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,6 @@
 //! What one look says by itself, before and after it do not count.
 
-use crate::model::{Look, Process, Question, Terminal};
+use crate::model::{Look, Process, Question, Terminal, digest};
 use crate::tool::{Found, Shows, Sight, Tool};
 use semver::Version;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -134,7 +134,7 @@ fn read_look(tool: &Tool, version: Option<&Version>, look: &Look) -> Reading {
             pane_id: look.pane.id.to_string(),
             pane_pid: look.pane.pid,
             title: look.pane.title.clone(),
-            hash: sha1_hex(look.screen.text.as_bytes()),
+            hash: digest::sha1(look.screen.text.as_bytes()),
             length: look.screen.text.chars().count(),
             body: body(&look.screen.text, composer, usize::MAX),
             tail: body(&look.screen.text, composer, TAIL_ROWS),
@@ -153,9 +153,4 @@ fn body(text: &str, composer: Option<usize>, count: usize) -> u64 {
         row.hash(&mut hasher);
     }
     hasher.finish()
-}
-
-fn sha1_hex(bytes: &[u8]) -> String {
-    use sha1::Digest;
-    sha1::Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

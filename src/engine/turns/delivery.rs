@@ -3,7 +3,7 @@
 use super::kept::MAX_TURNS;
 use super::{Notes, TurnLog};
 use crate::model::live::TurnSource;
-use crate::model::{Actor, EventKind, Receipt, Stage, Turn, TurnOutcome};
+use crate::model::{Actor, EventKind, Receipt, Stage, Turn, TurnOutcome, digest};
 use jiff::{SignedDuration, Timestamp};
 
 /// A turn that begins this soon after an unconfirmed prompt was submitted, with nothing accepted since, is taken for its turn.
@@ -193,7 +193,7 @@ fn receipt(prompt_id: &str, turn: u64, text: &str, now: Timestamp) -> Receipt {
         turn,
         stage: Stage::Accepted,
         bytes: text.len(),
-        sha256: sha256(text.as_bytes()),
+        sha256: digest::sha256(text.as_bytes()),
         accepted_at: now,
         pasted_at: None,
         submitted_at: None,
@@ -202,9 +202,4 @@ fn receipt(prompt_id: &str, turn: u64, text: &str, now: Timestamp) -> Receipt {
         proof: None,
         reason: None,
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
