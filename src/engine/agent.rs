@@ -24,7 +24,7 @@ pub struct Agent {
     pub record_path: Arc<Path>,
     /// Its manifest, or why it could not be read.
     pub manifest: Result<Box<Manifest>, String>,
-    /// Both as `state.json` shows them: made when they are read, not at every change.
+    /// Record and manifest as `state.json` shows them: made when they are read, not at every change.
     pub(super) identity: Arc<Identity>,
     /// What the registry cannot know of it.
     pub(super) beside: Beside,
@@ -104,6 +104,7 @@ impl Agent {
         self.identity = Arc::new(compose::identity(&self.record, self.manifest.as_deref().ok(), &self.beside));
     }
 
+    /// The screen of the last look; empty before there was one.
     pub(super) fn screen(&self) -> Screen {
         match &self.terminal {
             Terminal::Seen(look) => look.screen.clone(),
@@ -178,6 +179,7 @@ impl Agent {
         turn.active.is_none() && turn.last.updated_at_utc.is_none_or(|ended| ended < at)
     }
 
+    /// A prompt of ours has come further.
     pub(super) fn progress(&mut self, prompt_id: &str, progress: Progress, now: Timestamp) -> Vec<(Actor, EventKind)> {
         if !self.turns.delivers(prompt_id) {
             return Vec::new();
@@ -194,6 +196,7 @@ impl Agent {
         notes
     }
 
+    /// Takes in the log that its program keeps, as far as it has been read.
     pub(super) fn read_transcript(
         &mut self,
         transcript: Option<Arc<Transcript>>,
@@ -220,6 +223,7 @@ impl Agent {
         if is_there { self.turns.proven(reply, now) } else { Vec::new() }
     }
 
+    /// Brings its turns up to date with what the tracker says of them.
     pub(super) fn follow_turns(&mut self, now: Timestamp) -> Vec<(Actor, EventKind)> {
         let reply = |turn: &Turn| {
             let transcript = self.transcript.as_ref().filter(|_| turn.prompt_id.is_some());
@@ -248,6 +252,7 @@ impl Agent {
         self.turns.follow(is, self.tracker.status(), reply, now)
     }
 
+    /// Takes in a look at its terminal.
     pub(super) fn look(&mut self, terminal: Terminal, now: Timestamp) {
         if self.record.backend.is_headless() {
             self.keep(terminal);

@@ -136,7 +136,7 @@ mod tests {
             (claim("x", Some("%9"), false), Some("%2")),
             (claim("x", Some("%3"), false), Some("%2")),
             (claim("x", Some("%1"), true), Some("%1")),
-            // Her other panes are hers.
+            // The other panes of a joined session are their owner's.
             (claim("x", Some("%9"), true), None),
             (claim("x", Some("%3"), true), None),
             (claim("z", None, false), None),

@@ -149,8 +149,8 @@ impl World {
         Vec::new()
     }
 
-    /// Lets time pass for agents whose deadline has come, for [`MAX_TICKED`] at most:
-    /// the deadline of the others has still come.
+    /// Lets time pass for agents whose deadline has come, for `MAX_TICKED` at most:
+    /// the others stay due.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Note> {
         let due: Vec<AgentId> = self
             .agents

@@ -50,7 +50,7 @@ pub struct LiveState {
     pub last_turn: LastTurn,
     /// Whether its conversation is whole.
     pub chat_context: ChatContext,
-    /// Its last turn, where each is a process of its own; null else.
+    /// Its last turn, where each is a process of its own; null otherwise.
     #[serde(default)]
     pub headless: Option<Box<super::headless::Headless>>,
     /// For how long nothing has changed.
@@ -217,7 +217,7 @@ pub struct Transition {
 /// One piece of evidence and what it says; the first of them decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
-    /// `record`, `tmux`, `process`, `title`, `screen`, `delivery`.
+    /// `record`, `tmux`, `process`, `title`, `screen`, `delivery`, `hook`, `status file`.
     pub source: Cow<'static, str>,
     /// The rule or fact.
     pub rule: String,

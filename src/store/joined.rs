@@ -53,7 +53,7 @@ pub struct JoinedManifest {
 
 impl JoinedManifest {
     /// The whole manifest as JSON, valid against the schema of version 4, for the session root `root`.
-    /// [`Kind::Invalid`] when a value cannot stand in it.
+    /// [`Kind::Invalid`](crate::error::Kind::Invalid) when a value cannot stand in it.
     pub fn to_json(&self, root: &Path) -> Result<Vec<u8>> {
         manifest::to_json(&self.name, &self.to_wire(root)?)
     }

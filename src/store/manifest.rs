@@ -34,7 +34,7 @@ pub const SOCKET_KEY: &str = "troop_tmux_socket";
 pub(super) const ORIGIN_KEY: &str = "session_origin";
 
 /// Reads a manifest. Blocks for [`TORN_ATTEMPTS`] times [`TORN_PAUSE`] at most,
-/// and only while it is torn. [`Kind::NotFound`] or [`Kind::Malformed`] else.
+/// and only while it is torn. [`Kind::NotFound`] or [`Kind::Malformed`] when that cannot be done.
 pub fn read(path: &Path) -> Result<Manifest> {
     read_wire(path).and_then(|wire| model_of(&wire).map_err(malformed)).map_err(|error| at(path, error))
 }

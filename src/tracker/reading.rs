@@ -1,4 +1,4 @@
-//! What one look says by itself, before and after it do not count.
+//! What one look says by itself: what was seen before it does not count.
 
 use crate::model::{Look, Process, Question, Terminal, digest};
 use crate::tool::{Found, Shows, Sight, Tool};

@@ -62,7 +62,7 @@ impl Tracker {
         }
     }
 
-    /// Something else than the screen proves that the accepted prompt has begun its turn.
+    /// Something proves that the accepted prompt has begun its turn.
     pub(super) fn turn_is_proven(&mut self, now: Timestamp) {
         if let Some(submission) = self.submission.take() {
             self.turn = Some(TurnSource::ExplicitInput);

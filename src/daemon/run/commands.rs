@@ -54,6 +54,7 @@ impl Loop {
         tokio::spawn(self.hands.clone().carry_out(jobs, actor, waits));
     }
 
+    /// Shows and notes a refusal; the same one is noted once in [`REFUSAL_REPEAT`].
     pub(in crate::daemon) fn refused(
         &mut self,
         agent: Option<AgentId>,
@@ -74,6 +75,7 @@ impl Loop {
         }
     }
 
+    /// What is acted on for that agent, as it is at this moment; none when there is no such agent.
     pub(in crate::daemon) fn target(&self, id: &AgentId) -> Option<Target> {
         let agent = self.world.agents.get(id)?;
         let manifest = agent.manifest.as_deref().ok();

@@ -13,7 +13,7 @@ use std::path::Path;
 use tokio::time::Instant;
 
 impl Loop {
-    /// Takes in what an event tells, and has done what follows from it.
+    /// Takes in an event and starts what follows from it.
     pub(super) fn take(&mut self, event: Event, now: Timestamp) {
         match event {
             Event::Read { entry, manifest, gateway, looked } => self.read(entry, manifest, gateway, looked, now),

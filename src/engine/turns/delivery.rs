@@ -6,7 +6,7 @@ use crate::model::live::TurnSource;
 use crate::model::{Actor, EventKind, Receipt, Stage, Turn, TurnOutcome, digest};
 use jiff::{SignedDuration, Timestamp};
 
-/// A turn that begins this soon after an unconfirmed prompt was submitted, with nothing accepted since, is taken for its turn.
+/// A turn that begins this soon after an unconfirmed prompt was pasted, with nothing accepted since, is taken for its turn.
 pub const LATE_TURN: SignedDuration = SignedDuration::from_secs(30);
 
 /// Why a command of the shell is not confirmed.
