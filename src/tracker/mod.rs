@@ -193,7 +193,7 @@ impl Tracker {
         let blank = reading.found.iter().all(|found| found.shows == Shows::Starting);
         self.coming_up |= launching && !self.seen_alive && (!alive || blank);
         self.seen_alive |= alive;
-        if let (Some(was), Some(is)) = (&self.reading.probe, &reading.probe)
+        if let (Some(was), Some(is)) = (&self.reading.fingerprint, &reading.fingerprint)
             && was.size == is.size
             && was.body != is.body
         {
@@ -201,7 +201,7 @@ impl Tracker {
         }
         if let Terminal::Seen(look) = terminal
             && (look.screen.text != before.text
-                || self.reading.probe.as_ref().is_none_or(|probe| probe.title != look.pane.title))
+                || self.reading.fingerprint.as_ref().is_none_or(|fingerprint| fingerprint.title != look.pane.title))
         {
             self.screen_changed_at = now;
         }

@@ -44,12 +44,12 @@ pub struct Reading {
     /// Names of the tool's processes that were found.
     pub names: Vec<String>,
     /// What the look is made of, for `probe_snapshot`.
-    pub probe: Option<Box<Probe>>,
+    pub fingerprint: Option<Box<Fingerprint>>,
 }
 
 /// The parts of a look that `probe_snapshot` shows, and what tells two looks apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
+pub struct Fingerprint {
     /// The pane.
     pub pane_id: String,
     /// Its first process.
@@ -130,7 +130,7 @@ fn read_look(tool: &Tool, version: Option<&Version>, look: &Look) -> Reading {
         has_rules: tool.has_rules(),
         has_composer: composer.is_some(),
         names,
-        probe: Some(Box::new(Probe {
+        fingerprint: Some(Box::new(Fingerprint {
             pane_id: look.pane.id.to_string(),
             pane_pid: look.pane.pid,
             title: look.pane.title.clone(),

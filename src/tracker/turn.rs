@@ -43,7 +43,7 @@ impl Tracker {
 
     /// The rows right above the composer.
     pub(super) fn tail(&self) -> Option<u64> {
-        self.reading.probe.as_ref().map(|probe| probe.tail)
+        self.reading.fingerprint.as_ref().map(|fingerprint| fingerprint.tail)
     }
 
     /// Ends a submission once its turn shows, once it would have, or with the program.
