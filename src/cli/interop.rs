@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::record::Backend;
 use crate::model::{AgentName, ChatSession, LifecycleState, PaneName, Record};
 use crate::port::Until;
-use crate::store::{Expect, LaunchManifest, Registry, Roots, launch, lifecycle, manifest, names};
+use crate::store::{Expect, LaunchManifest, Registry, Roots, launch, lifecycle, manifest, names, session_root};
 use crate::tmux::{Client, Socket, quote};
 use crate::tool::{Tools, version};
 use jiff::Timestamp;
@@ -82,7 +82,7 @@ async fn write_launched(settings: &Settings, options: &InteropWrite) -> Result<(
     for (variable, value) in [
         ("HOUMAO_MANIFEST_PATH", record.manifest_path.display().to_string()),
         ("HOUMAO_AGENT_ID", record.id.to_string()),
-        ("HOUMAO_AGENT_DEF_DIR", launch::definition_dir(&root).display().to_string()),
+        ("HOUMAO_AGENT_DEF_DIR", session_root::definition_dir(&root).display().to_string()),
     ] {
         let session = quote(&format!("={}:", options.session));
         client.run(&format!("set-environment -t {session} {variable} {}", quote(&value))).await?;

@@ -52,17 +52,22 @@ pub(super) struct Fresh {
 /// Numbers observers, so that what an old one still says is not taken for news.
 pub(super) type Serial = u64;
 
+/// A record that was read, and what else there is to know of its agent beside what its terminal shows.
+pub(super) struct Read {
+    pub(super) entry: Entry,
+    /// Its manifest, or why that cannot be used.
+    pub(super) manifest: std::result::Result<Box<Manifest>, String>,
+    pub(super) gateway: Option<Gateway>,
+    /// Why nothing can be told of its session here, when that is on another machine.
+    pub(super) elsewhere: Option<String>,
+    /// When it was looked for.
+    pub(super) looked: Instant,
+}
+
 /// What can happen.
 pub(super) enum Event {
     /// A record was read.
-    Read {
-        entry: Box<Entry>,
-        manifest: std::result::Result<Box<Manifest>, String>,
-        gateway: Option<Gateway>,
-        /// Why nothing can be told of its session here, when that is on another machine.
-        elsewhere: Option<String>,
-        looked: Instant,
-    },
+    Read(Box<Read>),
     /// There was no record of that id when it was looked for.
     Missing { agent: AgentId, looked: Instant },
     /// All records have been read; these are all there were when that began.

@@ -179,7 +179,7 @@ impl<'a> Sweep<'a> {
     async fn orphan(&mut self, home: &Path, path: &Path, may_be_named: bool) -> Found {
         let root = disk::root(path);
         let mark = Mark::read(path);
-        let manifest_path = path.join(crate::store::launch::MANIFEST_FILE);
+        let manifest_path = path.join(crate::store::session_root::MANIFEST_FILE);
         let session = match (Mark::elsewhere(path), manifest::session(&manifest_path)) {
             (Some(elsewhere), _) => Presence::Unknown(elsewhere),
             (None, Ok((Some(session), socket))) => self.presence(&session, socket).await,

@@ -1,6 +1,6 @@
 //! Reads records and manifests, one after the other, off the loop's thread.
 
-use super::event::{Event, Events};
+use super::event::{Event, Events, Read};
 use super::gateway::probe;
 use crate::engine::Fact;
 use crate::model::snapshot::Oddities;
@@ -123,13 +123,13 @@ fn read(registry: &Registry, change: Change, send: &impl Fn(Event) -> Sent) -> S
 /// What the loop is told of a record that was looked for at `looked`.
 pub(super) fn read_entry(entry: Entry, looked: Instant) -> Event {
     let root = entry.record.session_root.as_deref().filter(|_| entry.record.lifecycle.state.is_live());
-    Event::Read {
+    Event::Read(Box::new(Read {
         manifest: manifest_of(&entry),
         gateway: probe(&entry.record),
         elsewhere: root.and_then(Mark::elsewhere),
-        entry: Box::new(entry),
+        entry,
         looked,
-    }
+    }))
 }
 
 fn scan(registry: &Registry, send: &impl Fn(Event) -> Sent) -> Sent {

@@ -112,7 +112,7 @@ impl Hands {
     }
 
     /// Settles a relaunch that was left undone: what its agent is, is what is there. Gives what was found, or nothing when
-    /// it is undone no more.
+    /// it is no longer left undone.
     pub(super) async fn recover(&self, target: &Target) -> Result<Option<&'static str>> {
         let _life = self.life(target).await?;
         let record = self.current(target).await?;

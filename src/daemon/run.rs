@@ -1,9 +1,12 @@
-//! The loop itself.
+//! The loop itself: one thing at a time, then what it means is published.
+
+mod commands;
+mod events;
 
 use super::clock::now;
 use super::config::Settings;
 use super::discoveries::Discoveries;
-use super::effects::{Hands, Job, Target};
+use super::effects::{Hands, Job};
 use super::event::{Event, MAX_EVENTS};
 use super::gateway::Gateways;
 use super::journals::Journals;
@@ -11,14 +14,12 @@ use super::observers::Observers;
 use super::prompts::Prompts;
 use super::reader::{self, MAX_CHANGES};
 use super::sources::Sources;
-use crate::command::Command;
-use crate::engine::{Effect, Fact, Note, World, plan};
-use crate::error::{Error, Result};
+use crate::engine::{Fact, Note, World};
+use crate::error::Error;
 use crate::model::{Actor, AgentId, EventKind, Terminal};
-use crate::port::{Answer, Hub, Request, Until};
+use crate::port::{Answer, Hub, Request};
 use crate::store::homes::Index;
 use crate::store::{Change, Registry, Watch};
-use crate::tmux::Key;
 use crate::tool::Tools;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
@@ -34,8 +35,6 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// The most events taken in before a snapshot is published. Old and new views of what
 /// they change are in memory together.
 const MAX_BATCH: usize = 64;
-/// The same refusal within this time is not written down again.
-const REFUSAL_REPEAT: Duration = Duration::from_secs(1);
 
 /// Runs until `stopped` says so.
 pub(super) async fn run(settings: Settings, hub: Hub, stopped: oneshot::Receiver<()>) {
@@ -74,14 +73,6 @@ async fn serve(state: &mut Loop, mut received: mpsc::Receiver<Event>, mut stoppe
         state.publish(now);
         state.feed(now);
         state.publish(now);
-    }
-}
-
-/// Refuses a command with a key that no terminal has, before any is pressed.
-fn known_keys(command: &Command) -> Result<()> {
-    match command {
-        Command::Keys { keys, .. } => keys.iter().try_for_each(|key| Key::parse(key).map(drop)),
-        _ => Ok(()),
     }
 }
 
@@ -186,165 +177,6 @@ impl Loop {
         }
     }
 
-    fn take(&mut self, event: Event, now: Timestamp) {
-        match event {
-            Event::Read { entry, manifest, gateway, elsewhere, looked } => {
-                let id = entry.record.id.clone();
-                if !self.is_older(&id, looked) {
-                    return;
-                }
-                let record = entry.record.clone();
-                let (is_met, events) = (self.journals.is_new(&record), self.journals.meet(&record));
-                let fact = Fact::Record { record: Box::new(entry.record), path: entry.path.into(), manifest };
-                self.learn(fact, now);
-                if !self.was_looked_at(&id) {
-                    // Another life: what the last one said does not count.
-                    self.sources.forget(&id);
-                }
-                self.learn(Fact::Journal(id.clone(), events), now);
-                if let Some(fact) = self.gateways.seen(&id, gateway, &self.hands.events) {
-                    self.learn(fact, now);
-                }
-                self.observers.is_elsewhere(&id, elsewhere);
-                self.observers.reconcile(&id, &self.world, now);
-                self.registered(&id, now);
-                if is_met {
-                    self.recover_prompts(&id, now);
-                }
-                self.read_at.insert(id, looked);
-            }
-            Event::Missing { agent, looked } => {
-                if self.is_older(&agent, looked) {
-                    self.lose(&agent, now);
-                }
-            }
-            Event::Scanned { present, oddities, looked } => {
-                let known = self.world.agents.iter().filter(|(_, agent)| agent.is_managed()).map(|(id, _)| id);
-                let absent = known.filter(|id| !present.contains(*id) && self.is_older(id, looked));
-                let lost: Vec<AgentId> = absent.cloned().collect();
-                for id in lost {
-                    self.lose(&id, now);
-                }
-                self.learn(Fact::Oddities(oddities), now);
-                self.scanned = true;
-                // Changes that the watch has lost lead to a scan.
-                self.sources.again();
-            }
-            Event::Changed(path) => {
-                self.sources.changed(&path);
-                if let Some(changed) = self.journals.changed(&path) {
-                    if changed.manifest {
-                        self.reread(Change::Record(changed.agent.to_string()));
-                    }
-                    self.learn(Fact::Journal(changed.agent.clone(), changed.events), now);
-                    if changed.queue {
-                        self.reread_queue(&changed.agent, now);
-                    }
-                }
-            }
-            Event::Connected { agent, serial, link } => self.observers.connected(&agent, serial, link),
-            Event::Looked { agent, serial, terminal } => {
-                if self.observers.is_current(&agent, serial) {
-                    self.learn(Fact::Terminal(agent.clone(), terminal), now);
-                    self.sources.looked(&agent, &self.world);
-                    self.check_turn(&agent);
-                }
-            }
-            Event::Reported { agent, serial, source, report } => {
-                if self.sources.is_current(&agent, serial) {
-                    self.learn(Fact::Reported(agent, source, report), now);
-                }
-            }
-            Event::Transcribed { agent, serial, transcript } => {
-                if self.sources.is_current(&agent, serial) {
-                    self.learn(Fact::Transcript(agent, transcript), now);
-                }
-            }
-            Event::Turned { agent, serial, turns } => {
-                if self.sources.is_current(&agent, serial) {
-                    self.learn(Fact::Turns(agent.clone(), turns), now);
-                    self.check_turn(&agent);
-                }
-            }
-            Event::Judged(agent) => self.was_judged(&agent),
-            Event::Followed { agent, serial } => self.sources.read(&agent, serial),
-            Event::Probed { agent, serial, probe } => {
-                if self.observers.is_current(&agent, serial) {
-                    self.learn(Fact::Probed(agent, probe), now);
-                }
-            }
-            Event::Scrolled { agent, serial, text } => {
-                if self.observers.is_current(&agent, serial) {
-                    self.learn(Fact::Scrollback(agent, text), now);
-                }
-            }
-            Event::Ended { agent, serial } => self.observers.ended(&agent, serial),
-            Event::Sessions(socket) => {
-                self.observers.sessions_changed(&socket);
-                self.discoveries.again();
-            }
-            Event::Discovered(found) => self.discovered(found, now),
-            Event::Surveyed { socket, sessions } => {
-                let mut missing = self.observers.surveyed(&socket, &sessions, &self.world).into_iter();
-                while !missing.as_slice().is_empty() {
-                    for (id, terminal) in missing.by_ref().take(MAX_BATCH) {
-                        self.learn(Fact::Terminal(id.clone(), terminal), now);
-                        self.check_turn(&id);
-                    }
-                    self.publish(now);
-                }
-            }
-            Event::Ending(agent) => self.observers.forget(&agent),
-            Event::Created { agent, generation, fresh } => {
-                self.observers.created(&agent, generation, fresh, &self.world);
-            }
-            Event::Fact(fact) => self.learn(*fact, now),
-            Event::Note(note) => self.note(*note, now),
-            Event::Finished { answer, result } => {
-                if let Some(answer) = answer {
-                    self.publish(now);
-                    answer(result);
-                }
-            }
-        }
-    }
-
-    /// Plans a command and starts what it asks for.
-    fn obey(&mut self, request: Request, now: Timestamp) {
-        let Request { command, actor, until, answer } = request;
-        let (agent, what) = (command.agent().cloned(), command.what().to_owned());
-        let effects = match known_keys(&command).and_then(|()| plan(&self.world, command, now)) {
-            Ok(effects) => effects,
-            Err(error) => {
-                self.refused(agent, what, &error, actor, now);
-                self.publish(now);
-                return answer(Err(error));
-            }
-        };
-        let mut jobs = Vec::new();
-        for effect in effects {
-            match &effect {
-                Effect::Deliver { agent, text } => {
-                    jobs.extend(self.accept(agent, text.clone(), actor.clone(), now));
-                }
-                Effect::Refuse { agent, what, error } => {
-                    self.refused(agent.clone(), what.clone(), error, actor.clone(), now);
-                }
-                Effect::Rescan => self.reread(Change::Rescan),
-                _ => {}
-            }
-            jobs.extend(Job::of(effect, |id| self.target(id), |tool| self.world.tools.get_or_generic(tool).clone()));
-        }
-        let waits = match until {
-            Until::Accepted => {
-                self.accepted.push(answer);
-                None
-            }
-            Until::Done => Some(answer),
-        };
-        tokio::spawn(self.hands.clone().carry_out(jobs, actor, waits));
-    }
-
     pub(super) fn learn(&mut self, fact: Fact, now: Timestamp) {
         let queue = if let Fact::Queue(id, _) = &fact { Some(id.clone()) } else { None };
         for note in self.world.take(fact, now) {
@@ -378,54 +210,9 @@ impl Loop {
         }
     }
 
-    pub(super) fn refused(
-        &mut self,
-        agent: Option<AgentId>,
-        what: String,
-        error: &Error,
-        actor: Actor,
-        now: Timestamp,
-    ) {
-        self.learn(Fact::Refused(agent.clone(), error.to_string()), now);
-        let Some(id) = agent else { return };
-        let repeated = self
-            .last_refusal
-            .get(&id)
-            .is_some_and(|(sentence, at)| sentence == error.sentence() && at.elapsed() < REFUSAL_REPEAT);
-        if !repeated {
-            self.last_refusal.insert(id.clone(), (error.to_string(), Instant::now()));
-            self.note((id, actor, EventKind::Refused { what, error: error.to_string() }), now);
-        }
-    }
-
     /// Has something read again; when too much waits to be read already, that will do.
     fn reread(&self, change: Change) {
         let _ = self.changes.try_send(change);
-    }
-
-    fn is_older(&self, id: &AgentId, looked: Instant) -> bool {
-        self.read_at.get(id).is_none_or(|read| *read <= looked)
-    }
-
-    pub(super) fn lose(&mut self, id: &AgentId, now: Timestamp) {
-        self.read_at.remove(id);
-        self.observers.forget(id);
-        self.sources.forget(id);
-        self.gateways.forget(id);
-        self.last_refusal.remove(id);
-        self.journals.forget(id);
-        self.prompts.forget(id);
-        self.learn(Fact::NoRecord(id.clone()), now);
-    }
-
-    pub(super) fn target(&self, id: &AgentId) -> Option<Target> {
-        let agent = self.world.agents.get(id)?;
-        let manifest = agent.manifest.as_deref().ok();
-        let socket = self.observers.socket_of(manifest);
-        let link = self.observers.link(id);
-        let joined = manifest.is_some_and(|manifest| manifest.joined);
-        let last_turn = agent.headless().map_or(0, |turns| turns.last.turn_index);
-        Some(Target { joined, last_turn, ..Target::bare(agent.record.clone(), agent.tool.clone(), socket, link) })
     }
 
     fn pass_time(&mut self, now: Timestamp) {

@@ -1,14 +1,117 @@
-//! How what is learned of one agent changes it.
+//! One agent as far as it is known, and how what is learned of it changes it.
 
 use super::headless::printed;
-use super::on_screen;
-use super::turns::Progress;
-use super::world::Agent;
+use super::turns::{Progress, TurnLog};
+use super::{compose, on_screen};
 use crate::model::history::{History, MAX_PART_BYTES, json_line};
-use crate::model::{Actor, Event, EventKind, Exchange, Reply, ReplySource, Stage, Terminal, Transcript, Turn};
-use crate::tracker::{ELSEWHERE_LIMIT, NO_TURN_LIMIT};
+use crate::model::live::{Identity, Status};
+use crate::model::{
+    Actor, AgentView, Event, EventKind, Exchange, HeadlessTurns, Manifest, Probe, Queued, Record, Reply, ReplySource,
+    Screen, Stage, Terminal, Transcript, Turn,
+};
+use crate::tool::Tool;
+use crate::tracker::{ELSEWHERE_LIMIT, NO_TURN_LIMIT, Tracker};
 use jiff::Timestamp;
+use std::path::Path;
 use std::sync::Arc;
+
+/// One agent, as far as it is known.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    /// Its record.
+    pub record: Record,
+    /// Where that is.
+    pub record_path: Arc<Path>,
+    /// Its manifest, or why it could not be read.
+    pub manifest: Result<Box<Manifest>, String>,
+    /// Record and manifest as `state.json` shows them: made when they are read, not at every change.
+    pub(super) identity: Arc<Identity>,
+    /// What the registry cannot know of it.
+    pub(super) beside: Beside,
+    /// Its tool.
+    pub tool: Arc<Tool>,
+    /// Its terminal.
+    pub terminal: Terminal,
+    /// What tmux says of its session, once it was asked.
+    // Boxed, because most agents that do not run have none.
+    pub(super) probe: Option<Box<Probe>>,
+    pub(super) scrollback: Arc<str>,
+    pub(super) tracker: Tracker,
+    pub(super) slot: u32,
+    pub(super) history: History,
+    pub(super) prompt: Arc<str>,
+    pub(super) turns: TurnLog,
+    pub(super) queue: Arc<[Queued]>,
+    pub(super) receipts: History,
+    /// When the last prompt was accepted.
+    pub(super) asked_at: Option<Timestamp>,
+    /// The log that its program keeps, once it is known which that is.
+    pub transcript: Option<Arc<Transcript>>,
+    pub(super) headless: Option<Arc<HeadlessTurns>>,
+    pub(super) error: Arc<str>,
+    pub(super) noted_status: Option<Status>,
+    pub(super) changed: bool,
+    pub(super) view: Option<Arc<AgentView>>,
+}
+
+/// What `state.json` shows of an agent and no record or manifest says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Beside {
+    /// It was found in somebody's pane, and no record is of it.
+    pub(super) unmanaged: bool,
+    /// Where a gateway answers that types into its terminal.
+    pub(super) gateway: Option<String>,
+}
+
+impl Agent {
+    /// Whether it is registered.
+    pub fn is_managed(&self) -> bool {
+        !self.beside.unmanaged
+    }
+
+    /// Whether it is listed under `agents/`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.record.claims_live(now)
+    }
+
+    /// Its status.
+    pub fn status(&self) -> Status {
+        self.tracker.status()
+    }
+
+    /// What waits in its queue.
+    pub fn queue(&self) -> &[Queued] {
+        &self.queue
+    }
+
+    /// The last prompt that was accepted.
+    pub fn prompt(&self) -> &Arc<str> {
+        &self.prompt
+    }
+
+    /// When that was.
+    pub fn asked_at(&self) -> Option<Timestamp> {
+        self.asked_at
+    }
+
+    /// What was published of it last.
+    pub fn view(&self) -> Option<&Arc<AgentView>> {
+        self.view.as_ref()
+    }
+
+    /// Makes anew what is shown of record and manifest.
+    pub(super) fn identify(&mut self) {
+        self.identity = Arc::new(compose::identity(&self.record, self.manifest.as_deref().ok(), &self.beside));
+    }
+
+    /// The screen of the last look; empty before there was one.
+    pub(super) fn screen(&self) -> Screen {
+        match &self.terminal {
+            Terminal::Seen(look) => look.screen.clone(),
+            _ => Screen::default(),
+        }
+    }
+}
 
 fn answer(exchange: &Exchange) -> Reply {
     Reply { text: exchange.answer.clone(), source: ReplySource::Transcript }
@@ -76,6 +179,7 @@ impl Agent {
         turn.active.is_none() && turn.last.updated_at_utc.is_none_or(|ended| ended < at)
     }
 
+    /// A prompt of ours has come further.
     pub(super) fn progress(&mut self, prompt_id: &str, progress: Progress, now: Timestamp) -> Vec<(Actor, EventKind)> {
         if !self.turns.delivers(prompt_id) {
             return Vec::new();
@@ -92,6 +196,7 @@ impl Agent {
         notes
     }
 
+    /// Takes in the log that its program keeps, as far as it has been read.
     pub(super) fn read_transcript(
         &mut self,
         transcript: Option<Arc<Transcript>>,
@@ -118,6 +223,7 @@ impl Agent {
         if is_there { self.turns.proven(reply, now) } else { Vec::new() }
     }
 
+    /// Brings its turns up to date with what the tracker says of them.
     pub(super) fn follow_turns(&mut self, now: Timestamp) -> Vec<(Actor, EventKind)> {
         let reply = |turn: &Turn| {
             let transcript = self.transcript.as_ref().filter(|_| turn.prompt_id.is_some());
@@ -146,6 +252,7 @@ impl Agent {
         self.turns.follow(is, self.tracker.status(), reply, now)
     }
 
+    /// Takes in a look at its terminal.
     pub(super) fn look(&mut self, terminal: Terminal, now: Timestamp) {
         if self.record.backend.is_headless() {
             self.keep(terminal);

@@ -1,6 +1,7 @@
 //! From the world to the snapshot that everybody sees.
 
-use super::world::{Agent, Beside, World};
+use super::agent::{Agent, Beside};
+use super::world::World;
 use crate::model::live::{
     Attention, Diagnostics, Identity, LastTurn, LifecycleView, LiveState, Stability, Status, Surface, Turn,
 };

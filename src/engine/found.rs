@@ -1,6 +1,7 @@
 //! Agents that nobody has registered, as members of the world: seen like any other, and driven by nobody.
 
-use super::world::{Note, World};
+use super::fact::Note;
+use super::world::World;
 use crate::model::record::{Backend, Lease, NOWHERE};
 use crate::model::{FoundAgent, Lifecycle, LifecycleState, Manifest, Record};
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! How what is known of an agent's processes of turns changes it.
 
+use super::agent::Agent;
 use super::turns::Progress;
-use super::world::Agent;
 use crate::model::headless::{Headless, TurnStanding};
 use crate::model::{Actor, EventKind, HeadlessTurns, Reply, ReplySource, Turn};
 use jiff::Timestamp;

@@ -4,6 +4,7 @@
 mod agent;
 mod chronicle;
 mod compose;
+mod fact;
 mod found;
 pub mod gc;
 mod headless;
@@ -12,14 +13,17 @@ mod order;
 mod plan;
 mod recognise;
 pub mod recovery;
+mod registered;
 mod turns;
 mod world;
 
+pub use agent::Agent;
+pub use fact::{Fact, Note};
 pub use order::LaunchOrder;
 pub use plan::{Effect, plan};
 pub use recognise::{Claim, Recognised, claimed, may_be_agent, recognise};
 pub use turns::{Accepted, LATE_TURN, MAX_REPLY_BYTES, MAX_TURN_BYTES, MAX_TURNS, Progress};
-pub use world::{Agent, Fact, Note, World};
+pub use world::World;
 
 #[cfg(test)]
 mod tests;

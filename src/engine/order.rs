@@ -20,7 +20,7 @@ pub struct LaunchOrder {
     pub tool: String,
     /// The program's own words, model included: `{troop}` not yet replaced, without those for hooks, conversation and role.
     pub argv: Vec<String>,
-    /// Whether the tool's hooks are injected: nobody gave a command line of his own.
+    /// Whether the tool's hooks are injected: the launch gave no command line of its own.
     pub has_hooks: bool,
     /// Whether each turn is a process of its own.
     pub headless: bool,
@@ -110,7 +110,7 @@ fn fitting(defaults: &LaunchOptions, tool: &Tool) -> LaunchOptions {
     }
 }
 
-/// The defaults for a command line that somebody wrote himself: his words say which model and which role.
+/// The defaults for a command line that the launch gave: its own words say which model and which role.
 fn plain(defaults: &LaunchOptions) -> LaunchOptions {
     LaunchOptions { model: None, role: None, ..defaults.clone() }
 }

@@ -1,8 +1,9 @@
 //! From a command to effects: everything that can be refused without touching a
 //! terminal or a file is refused here.
 
+use super::agent::Agent;
 use super::order::{LaunchOrder, is_free, known_tool, order};
-use super::world::{Agent, World};
+use super::world::World;
 use crate::command::{Adopt, Command, Gc, QueueChange, TroopVerb, Verb};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AgentId, AgentView, ChatSession, Question};

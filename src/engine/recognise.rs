@@ -105,26 +105,6 @@ mod tests {
     use super::*;
     use crate::model::{Pane, Screen};
 
-    fn pane(id: &str) -> Pane {
-        Pane {
-            id: PaneId::parse(id).unwrap(),
-            pid: 1,
-            dead: false,
-            exit_status: None,
-            exit_signal: None,
-            title: String::new(),
-            cursor: (0, 0),
-            cursor_shown: true,
-            size: (80, 24),
-            alternate: false,
-            input_off: false,
-            in_mode: false,
-            command: String::new(),
-            history: 0,
-            bracketed_paste: None,
-        }
-    }
-
     fn found(session: &str, window_index: u32, id: &str) -> FoundPane {
         FoundPane {
             session: session.to_owned(),
@@ -132,7 +112,7 @@ mod tests {
             window_index,
             window_name: String::new(),
             pane_index: 0,
-            pane: pane(id),
+            pane: Pane::new(PaneId::parse(id).unwrap(), 1),
         }
     }
 
@@ -156,7 +136,7 @@ mod tests {
             (claim("x", Some("%9"), false), Some("%2")),
             (claim("x", Some("%3"), false), Some("%2")),
             (claim("x", Some("%1"), true), Some("%1")),
-            // Her other panes are hers.
+            // The other panes of a joined session are their owner's.
             (claim("x", Some("%9"), true), None),
             (claim("x", Some("%3"), true), None),
             (claim("z", None, false), None),
@@ -177,7 +157,11 @@ mod tests {
         let recognised = |all: Vec<Process>, foreground: &[i32], screen: &str| {
             let programs = Programs { all, foreground: foreground.to_vec() };
             assert!(may_be_agent(&tools, &programs));
-            let look = Look { pane: pane("%1"), screen: Screen::parse(screen.as_bytes()), programs };
+            let look = Look {
+                pane: Pane::new(PaneId::parse("%1").unwrap(), 1),
+                screen: Screen::parse(screen.as_bytes()),
+                programs,
+            };
             recognise(&tools, &look).map(|found| (found.tool.name.clone(), found.process.pid, found.status))
         };
         let is = |name: &str, pid, status| Some((name.to_owned(), pid, status));

@@ -1,7 +1,7 @@
 //! In what condition a live agent's session is, from what tmux says of it and what the manifest names
 //! (the reference, section 5).
 
-use super::world::Agent;
+use super::agent::Agent;
 use crate::model::{LifecycleState, Manifest, Placed, Probe, Record, Recovery};
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,185 +1,21 @@
 //! Everything known, and how facts change it.
 
+use super::agent::Agent;
 use super::chronicle::Chronicle;
-use super::compose;
+use super::fact::{Fact, Note};
 use super::recovery;
-use super::turns::{Accepted, Progress, TurnLog};
-use crate::model::history::{History, Lines};
-use crate::model::live::{Identity, Status};
+use crate::model::history::Lines;
 use crate::model::snapshot::Oddities;
-use crate::model::{
-    Actor, AgentId, AgentView, Event, EventKind, FoundAgent, HeadlessTurns, Home, LifecycleState, Manifest, Presets,
-    Probe, Queued, Record, Screen, Terminal, Transcript,
-};
-use crate::tool::{Tool, Tools};
-use crate::tracker::{Report, STARTING_LIMIT, Tracker};
+use crate::model::{Actor, AgentId, Event, EventKind, Home, Presets, Terminal};
+use crate::tool::Tools;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The most agents that time passes for at once. Their new views are published before
 /// the next ones are made, so that old and new are not all in memory together.
 const MAX_TICKED: usize = 64;
-
-/// Something that was found out or done.
-#[derive(Debug, Clone)]
-pub enum Fact {
-    /// An agent runs that nobody has registered.
-    Found(Box<FoundAgent>),
-    /// The gateway of Houmao that answers for an agent; none when none does any more.
-    Gateway(AgentId, Option<String>),
-    /// A record was read, and its manifest or why that could not be.
-    Record {
-        /// The record.
-        record: Box<Record>,
-        /// Where it is.
-        path: Arc<Path>,
-        /// Its manifest.
-        manifest: Result<Box<Manifest>, String>,
-    },
-    /// There is no record any more.
-    NoRecord(AgentId),
-    /// What the registry holds beside agents.
-    Oddities(Oddities),
-    /// The Homes of this machine.
-    Homes(Vec<Home>),
-    /// A look at an agent's terminal.
-    Terminal(AgentId, Terminal),
-    /// What tmux says of an agent's session.
-    Probed(AgentId, Box<Probe>),
-    /// What has scrolled off an agent's screen.
-    Scrollback(AgentId, Arc<str>),
-    /// What an agent's program says elsewhere than on its terminal: the source, and nothing when it says nothing any more.
-    Reported(AgentId, &'static str, Option<Box<Report>>),
-    /// The log that an agent's program keeps, as far as it has been read; nothing when none is known to be its.
-    Transcript(AgentId, Option<Arc<Transcript>>),
-    /// How the turns stand that are processes of their own.
-    Turns(AgentId, Box<HeadlessTurns>),
-    /// Lines of an agent's journal, in order.
-    Journal(AgentId, Vec<Event>),
-    /// A prompt was accepted.
-    Accepted(AgentId, Accepted),
-    /// The prompt of that id has come further.
-    Progress(AgentId, String, Progress),
-    /// Whoever delivered the prompt of that id and text has died before its receipt was written.
-    Orphaned(AgentId, String, String),
-    /// What waits in an agent's queue.
-    Queue(AgentId, Arc<[Queued]>),
-    /// The interrupt key was pressed.
-    Interrupted(AgentId),
-    /// Something was refused, on an agent or on the troop; the sentence behind it.
-    Refused(Option<AgentId>, String),
-    /// What nobody needs has been cleared away: how much went, and how much stayed.
-    Collected {
-        /// Things taken away.
-        removed: usize,
-        /// Things looked at and kept.
-        kept: usize,
-    },
-    /// Every record and terminal known at the start has been looked at.
-    Settled,
-}
-
-/// Something that belongs into an agent's journal.
-pub type Note = (AgentId, Actor, EventKind);
-
-/// One agent, as far as it is known.
-#[derive(Debug, Clone)]
-pub struct Agent {
-    /// Its record.
-    pub record: Record,
-    /// Where that is.
-    pub record_path: Arc<Path>,
-    /// Its manifest, or why it could not be read.
-    pub manifest: Result<Box<Manifest>, String>,
-    /// Both as `state.json` shows them: made when they are read, not at every change.
-    pub(super) identity: Arc<Identity>,
-    /// What the registry cannot know of it.
-    pub(super) beside: Beside,
-    /// Its tool.
-    pub tool: Arc<Tool>,
-    /// Its terminal.
-    pub terminal: Terminal,
-    /// What tmux says of its session, once it was asked.
-    // Boxed, because most agents that do not run have none.
-    pub(super) probe: Option<Box<Probe>>,
-    pub(super) scrollback: Arc<str>,
-    pub(super) tracker: Tracker,
-    pub(super) slot: u32,
-    pub(super) history: History,
-    pub(super) prompt: Arc<str>,
-    pub(super) turns: TurnLog,
-    pub(super) queue: Arc<[Queued]>,
-    pub(super) receipts: History,
-    /// When the last prompt was accepted.
-    pub(super) asked_at: Option<Timestamp>,
-    /// The log that its program keeps, once it is known which that is.
-    pub transcript: Option<Arc<Transcript>>,
-    pub(super) headless: Option<Arc<HeadlessTurns>>,
-    pub(super) error: Arc<str>,
-    pub(super) noted_status: Option<Status>,
-    pub(super) changed: bool,
-    pub(super) view: Option<Arc<AgentView>>,
-}
-
-/// What `state.json` shows of an agent and no record or manifest says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Beside {
-    /// It was found in somebody's pane, and no record is of it.
-    pub(super) unmanaged: bool,
-    /// Where a gateway answers that types into its terminal.
-    pub(super) gateway: Option<String>,
-}
-
-impl Agent {
-    /// Whether it is registered.
-    pub fn is_managed(&self) -> bool {
-        !self.beside.unmanaged
-    }
-
-    /// Whether it is listed under `agents/`.
-    pub fn is_live(&self, now: Timestamp) -> bool {
-        self.record.claims_live(now)
-    }
-
-    /// Its status.
-    pub fn status(&self) -> Status {
-        self.tracker.status()
-    }
-
-    /// What waits in its queue.
-    pub fn queue(&self) -> &[Queued] {
-        &self.queue
-    }
-
-    /// The last prompt that was accepted.
-    pub fn prompt(&self) -> &Arc<str> {
-        &self.prompt
-    }
-
-    /// When that was.
-    pub fn asked_at(&self) -> Option<Timestamp> {
-        self.asked_at
-    }
-
-    /// What was published of it last.
-    pub fn view(&self) -> Option<&Arc<AgentView>> {
-        self.view.as_ref()
-    }
-
-    /// Makes anew what is shown of record and manifest.
-    pub(super) fn identify(&mut self) {
-        self.identity = Arc::new(compose::identity(&self.record, self.manifest.as_deref().ok(), &self.beside));
-    }
-
-    pub(super) fn screen(&self) -> Screen {
-        match &self.terminal {
-            Terminal::Seen(look) => look.screen.clone(),
-            _ => Screen::default(),
-        }
-    }
-}
 
 /// Everything known.
 #[derive(Debug)]
@@ -207,7 +43,7 @@ pub struct World {
     pub(super) settled: bool,
     pub(super) version: u64,
     pub(super) dirty: bool,
-    last_slot: u32,
+    pub(super) last_slot: u32,
 }
 
 impl World {
@@ -319,8 +155,8 @@ impl World {
         Vec::new()
     }
 
-    /// Lets time pass for agents whose deadline has come, for [`MAX_TICKED`] at most:
-    /// the deadline of the others has still come.
+    /// Lets time pass for agents whose deadline has come, for `MAX_TICKED` at most:
+    /// the others stay due.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Note> {
         let due: Vec<AgentId> = self
             .agents
@@ -377,79 +213,6 @@ impl World {
         self.homes = numbered;
     }
 
-    pub(super) fn take_record(
-        &mut self,
-        record: Record,
-        path: Arc<Path>,
-        manifest: Result<Box<Manifest>, String>,
-        now: Timestamp,
-    ) -> Vec<Note> {
-        let id = record.id.clone();
-        let tool = self.tools.get_or_generic(&record.tool).clone();
-        match self.agents.get_mut(&id) {
-            Some(agent) if agent.record == record && agent.record_path == path && agent.manifest == manifest => {
-                Vec::new()
-            }
-            Some(agent) => {
-                // Another launch is another life: nothing seen of the last one counts.
-                let relaunched = agent.record.generation != record.generation
-                    || (!agent.record.lifecycle.state.is_live() && record.lifecycle.state.is_live());
-                // So is another program in its own session, but the agent is the same.
-                let respawned = !relaunched
-                    && record.lifecycle.state == LifecycleState::Relaunching
-                    && agent.record.lifecycle.state == LifecycleState::Active;
-                if relaunched || respawned {
-                    agent.tracker = Tracker::new(began_at(&record, &manifest), now);
-                    (agent.terminal, agent.probe) = (Terminal::Unseen, None);
-                    (agent.scrollback, agent.error, agent.transcript) = (Arc::default(), Arc::default(), None);
-                    agent.headless = None;
-                }
-                if relaunched {
-                    self.last_slot += 1;
-                    agent.slot = self.last_slot;
-                    // A session of its own has a history of its own.
-                    if agent.record.manifest_path != record.manifest_path {
-                        (agent.history, agent.prompt) = (History::default(), Arc::default());
-                        (agent.turns, agent.receipts) = (TurnLog::default(), History::default());
-                    }
-                }
-                (agent.record, agent.record_path, agent.manifest, agent.tool) = (record, path, manifest, tool);
-                agent.identify();
-                self.noting(&id, now, |agent| if respawned { agent.turns.lose(now) } else { Vec::new() })
-            }
-            None => {
-                self.last_slot += 1;
-                let agent = Agent {
-                    identity: Arc::new(compose::identity(&record, manifest.as_deref().ok(), &Beside::default())),
-                    beside: Beside::default(),
-                    tracker: Tracker::new(began_at(&record, &manifest), now),
-                    record,
-                    record_path: path,
-                    manifest,
-                    tool,
-                    terminal: Terminal::Unseen,
-                    probe: None,
-                    scrollback: Arc::default(),
-                    slot: self.last_slot,
-                    history: History::default(),
-                    prompt: Arc::default(),
-                    turns: TurnLog::default(),
-                    queue: Arc::default(),
-                    receipts: History::default(),
-                    asked_at: None,
-                    transcript: None,
-                    headless: None,
-                    error: Arc::default(),
-                    noted_status: None,
-                    changed: true,
-                    view: None,
-                };
-                self.agents.insert(id.clone(), Box::new(agent));
-                self.with(&id, now, |_| {})
-            }
-        }
-    }
-
     /// Changes one agent, and notes what that means for its turns and its status.
     pub(super) fn with(&mut self, id: &AgentId, now: Timestamp, change: impl FnOnce(&mut Agent)) -> Vec<Note> {
         self.noting(id, now, |agent| {
@@ -458,7 +221,8 @@ impl World {
         })
     }
 
-    fn noting(
+    /// Changes one agent by what has notes of its own, which come first.
+    pub(super) fn noting(
         &mut self,
         id: &AgentId,
         now: Timestamp,
@@ -482,11 +246,4 @@ impl World {
         }
         notes.into_iter().map(|(actor, kind)| (id.clone(), actor, kind)).collect()
     }
-}
-
-/// When its program was launched. One that was joined ran already, we do not know since when: that nothing can be told
-/// of it is no beginning.
-fn began_at(record: &Record, manifest: &Result<Box<Manifest>, String>) -> Timestamp {
-    let at = record.lifecycle.updated_at;
-    if manifest.as_ref().is_ok_and(|manifest| manifest.joined) { at - STARTING_LIMIT } else { at }
 }

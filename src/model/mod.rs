@@ -1,7 +1,9 @@
 //! The nouns: agent, record, live state, turn, event, snapshot. Plain values,
 //! without files, tmux or clocks.
 
+pub mod agent_view;
 pub mod chat_session;
+pub mod digest;
 pub mod event;
 pub mod evidence;
 pub mod found;
@@ -23,6 +25,7 @@ pub mod transcript;
 pub mod turn;
 pub mod wait;
 
+pub use agent_view::{AgentView, Queued};
 pub use chat_session::ChatSession;
 pub use event::{Actor, Event, EventKind};
 pub use evidence::{Choice, Clue, Evidence, Question};
@@ -39,7 +42,7 @@ pub use record::{Lifecycle, LifecycleState, Manifest, Record};
 pub use recovery::{Placed, Probe, Recovery};
 pub use role::{Role, RoleMethod};
 pub use screen::Screen;
-pub use snapshot::{AgentView, Listing, Queued, Snapshot};
+pub use snapshot::{Listing, Snapshot};
 pub use style::{Style, Styles};
 pub use transcript::{Exchange, Transcript};
 pub use turn::{Reply, ReplySource, Turn, TurnOutcome};

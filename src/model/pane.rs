@@ -66,6 +66,30 @@ pub struct Pane {
     pub bracketed_paste: Option<bool>,
 }
 
+impl Pane {
+    /// A pane of which no more is known than its id and its process: alive, without title, command, history or size,
+    /// its cursor shown at the top left.
+    pub fn new(id: PaneId, pid: i32) -> Self {
+        Self {
+            id,
+            pid,
+            dead: false,
+            exit_status: None,
+            exit_signal: None,
+            title: String::new(),
+            cursor: (0, 0),
+            cursor_shown: true,
+            size: (0, 0),
+            alternate: false,
+            input_off: false,
+            in_mode: false,
+            command: String::new(),
+            history: 0,
+            bracketed_paste: None,
+        }
+    }
+}
+
 /// One process as /proc shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {

@@ -4,8 +4,9 @@
 //! A wait belongs to one appearance of an agent, its slot: a successor of the same
 //! name is another agent. What is so already need not be waited for.
 
+use super::agent_view::AgentView;
 use super::live::Status;
-use super::snapshot::{AgentView, Snapshot, printable};
+use super::snapshot::{Snapshot, printable};
 use super::turn::{Turn, TurnOutcome};
 use crate::error::{Error, Kind, Result};
 use jiff::{SignedDuration, Timestamp};

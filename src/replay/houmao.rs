@@ -4,9 +4,9 @@
 //! each other, so a range counts once: by its last sample, when whatever had to settle has settled. The labels are
 //! what the authors wanted their own tracker to say, not what was true: a disagreement is a difference, not a fault.
 
-use super::moment;
+use super::{moment, recorded_pane, recorded_programs};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Look, Pane, PaneId, Process, Programs, Screen, Terminal};
+use crate::model::{Look, Pane, Screen, Terminal};
 use crate::tool::Tool;
 use crate::tracker::{Tracked, Tracker};
 use serde::Deserialize;
@@ -136,27 +136,10 @@ fn look(tool: &Tool, snapshot: &Snapshot, known: Option<&Runtime>) -> Look {
         _ => tool.process_names.first().cloned().unwrap_or_default(),
     };
     let dead = known.is_some_and(|row| row.pane_dead);
-    let process = Process { pid: 1, start_time: 0, comm: name.clone(), argv: vec![name] };
     let screen = Screen::parse(snapshot.output_text.as_bytes());
     let rows = u16::try_from(screen.text.lines().count()).unwrap_or(u16::MAX);
-    let pane = Pane {
-        id: PaneId::parse("%0").unwrap_or_else(|| unreachable!("a constant")),
-        pid: 1,
-        dead,
-        exit_status: None,
-        exit_signal: None,
-        title: String::new(),
-        cursor: (0, rows.saturating_sub(1)),
-        cursor_shown: true,
-        size: (0, 0),
-        alternate: false,
-        input_off: false,
-        in_mode: false,
-        command: String::new(),
-        history: 0,
-        bracketed_paste: None,
-    };
-    let programs = if dead { Programs::default() } else { Programs { all: vec![process], foreground: vec![1] } };
+    let pane = Pane { dead, cursor: (0, rows.saturating_sub(1)), ..recorded_pane(1) };
+    let programs = recorded_programs(name, &pane);
     Look { pane, screen, programs }
 }
 

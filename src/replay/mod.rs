@@ -104,26 +104,33 @@ fn look(frame: &Frame, tool: &Tool) -> Look {
     };
     let pid = text("pid").parse().unwrap_or(1);
     let dead = text("dead") == "1";
-    let process = Process { pid, start_time: 0, comm: name.clone(), argv: vec![name] };
-    let programs = if dead { Programs::default() } else { Programs { all: vec![process], foreground: vec![pid] } };
     let pane = Pane {
-        id: PaneId::parse("%0").unwrap_or_else(|| unreachable!("a constant")),
-        pid,
         dead,
-        exit_status: None,
-        exit_signal: None,
         title: text("title").chars().filter(|c| !c.is_control()).collect(),
         cursor: (number("cx"), number("cy")),
         cursor_shown: text("cursor") == "1",
         size: (number("w"), number("h")),
         alternate: text("alt") == "1",
-        input_off: false,
-        in_mode: false,
         command,
         history: text("hist").parse().unwrap_or_default(),
-        bracketed_paste: None,
+        ..recorded_pane(pid)
     };
+    let programs = recorded_programs(name, &pane);
     Look { pane, screen: Screen::parse(frame.esc.as_bytes()), programs }
+}
+
+/// The one pane of a recording.
+fn recorded_pane(pid: i32) -> Pane {
+    Pane::new(PaneId::parse("%0").unwrap_or_else(|| unreachable!("a constant")), pid)
+}
+
+/// The one program of that name in a recorded pane, unless that is dead.
+fn recorded_programs(name: String, pane: &Pane) -> Programs {
+    if pane.dead {
+        return Programs::default();
+    }
+    let process = Process { pid: pane.pid, start_time: 0, comm: name.clone(), argv: vec![name] };
+    Programs { all: vec![process], foreground: vec![pane.pid] }
 }
 
 /// Seconds since the epoch as a moment; what is no moment is the epoch.

@@ -5,8 +5,8 @@
 //! answers, that does what its prompts say (`/help` lists the script words). It
 //! draws on the ordinary screen, so that scrollback grows as with other agents.
 //!
-//! The core is pure: [`keys`] decodes bytes, [`app`] is the state machine,
-//! [`view`] gives rows and [`paint`] the bytes for the terminal. [`terminal`] is
+//! The core is pure: `keys` decodes bytes, `app` is the state machine,
+//! `view` gives rows and `paint` the bytes for the terminal. `terminal` is
 //! the edge.
 
 mod app;

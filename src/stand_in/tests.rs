@@ -224,7 +224,7 @@ fn a_draft_has_a_limit() {
     let mut session = Session::new(USUAL);
     let part = "x".repeat(super::keys::MAX_PASTE);
     session.paste(&part).paste(&part).paste("y");
-    assert_eq!(session.app.draft.len(), super::app::MAX_DRAFT);
+    assert_eq!(session.app.draft.len(), super::app::typing::MAX_DRAFT);
     assert!(session.screen().contains("✗ The draft is full"));
 }
 

@@ -5,6 +5,9 @@ use super::dir::Dir;
 use crate::error::{Error, Kind, Result};
 use std::path::Path;
 
+/// The mode of what only its owner may read and write: of every file of ours.
+pub const PRIVATE_FILE: u32 = 0o600;
+
 /// Replaces or creates `path`: a temporary file in the same directory, fsync,
 /// rename, fsync of the directory. `mode` is the new file's, whatever the umask.
 /// Refuses when the directory is missing or `path` is a symlink.

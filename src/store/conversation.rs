@@ -1,18 +1,15 @@
 //! Which conversation the next turn of a headless agent goes on with: the manifest's section `headless` (the reference,
 //! section 2.2).
 
-use super::atomic::write_replace;
-use super::launch::MANIFEST_FILE;
-use super::manifest::read_wire;
+use super::manifest::{change, read_wire};
 use super::plan;
+use super::session_root::MANIFEST_FILE;
 use super::wire::manifest_v4::{ManifestV4, Resume, RoleMethod};
-use super::wire::{Object, Word, to_json};
+use super::wire::{Object, Word};
 use crate::error::Result;
 use crate::model::{ChatSession, Role};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-
-const FILE_MODE: u32 = 0o600;
 
 /// What the next turn starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +57,7 @@ pub fn select(session_root: &Path, chat: &ChatSession) -> Result<()> {
         ChatSession::Last => (None, Resume::Last, None),
         ChatSession::Exact(id) => (Some(id.clone()), Resume::Exact, Some(id.clone())),
     };
-    change(session_root, |wire| {
+    change(&session_root.join(MANIFEST_FILE), |wire| {
         let index = wire.headless.as_ref().map_or(0, |Object(headless)| headless.turn_index);
         set(wire, session, if chat == &ChatSession::New { 0 } else { index }, kind, value);
     })
@@ -69,14 +66,7 @@ pub fn select(session_root: &Path, chat: &ChatSession) -> Result<()> {
 /// A turn of that number went on with `session`, or began it: so does the next.
 pub fn went_on(session_root: &Path, session: &str, turn_index: u64) -> Result<()> {
     let index = i64::try_from(turn_index).unwrap_or(i64::MAX);
-    change(session_root, |wire| set(wire, Some(session.to_owned()), index, Resume::None, None))
-}
-
-fn change(session_root: &Path, change: impl FnOnce(&mut ManifestV4)) -> Result<()> {
-    let path = session_root.join(MANIFEST_FILE);
-    let mut wire = read_wire(&path).map_err(|error| error.while_doing(format_args!("manifest {}", path.display())))?;
-    change(&mut wire);
-    write_replace(&path, &to_json(&wire)?, FILE_MODE)
+    change(&session_root.join(MANIFEST_FILE), |wire| set(wire, Some(session.to_owned()), index, Resume::None, None))
 }
 
 fn set(wire: &mut ManifestV4, session: Option<String>, index: i64, kind: Resume, value: Option<String>) {

@@ -1,14 +1,13 @@
-//! Writing the session root of an agent that was running already, in the shape that Houmao gives one that it joins (the
+//! What is written into the session root of an agent that was running already, in the shape that Houmao gives one that it joins (the
 //! reference, section 2.2; `joined_tmux` in its samples): the session is somebody's own.
 
-use super::atomic::write_replace;
 use super::dir::make_private;
-use super::launch::{BRAIN_FILE, DEFINITION_DIR, FILE_MODE, LaunchManifest, MANIFEST_FILE, role_directory};
-use super::launch_env::ENV_FILE;
-use super::names;
+use super::launch::LaunchManifest;
+use super::session_root::Files;
 use super::wire::manifest_v4::{Endpoint, GatewayAuthority, ManifestV4, Origin, Posture};
 use super::wire::{Object, Word, to_json};
-use crate::error::{Error, Kind, Result};
+use super::{manifest, names};
+use crate::error::Result;
 use crate::model::record::Backend;
 use crate::model::{AgentId, ChatSession, FoundPane};
 use jiff::Timestamp;
@@ -18,7 +17,7 @@ use std::path::{Path, PathBuf};
 const HOME_DIR: &str = "tool-home";
 
 /// What Houmao says of the role of a program that it did not start.
-const ROLE: &[u8] = b"# Joined session\n\nThe program was running already; nothing was told to it.\n";
+const ROLE: &str = "# Joined session\n\nThe program was running already; nothing was told to it.\n";
 
 /// A new session id of a joined agent: the name of its session root.
 pub fn session_id(backend: Backend, now: Timestamp) -> String {
@@ -54,13 +53,9 @@ pub struct JoinedManifest {
 
 impl JoinedManifest {
     /// The whole manifest as JSON, valid against the schema of version 4, for the session root `root`.
-    /// [`Kind::Invalid`] when a value cannot stand in it.
+    /// [`Kind::Invalid`](crate::error::Kind::Invalid) when a value cannot stand in it.
     pub fn to_json(&self, root: &Path) -> Result<Vec<u8>> {
-        let wire = self.to_wire(root)?;
-        wire.check().map_err(|reason| {
-            Error::new(Kind::Invalid, format!("the manifest of {:?} cannot be written, because {reason}", self.name))
-        })?;
-        to_json(&wire)
+        manifest::to_json(&self.name, &self.to_wire(root)?)
     }
 
     /// As of a launch, where the two are the same.
@@ -125,25 +120,17 @@ pub fn make_home(home: &Path) -> Result<()> {
     make_private(home)
 }
 
-/// Makes the session root (0700, parents too) and writes what belongs into it. The manifest comes last, so that a
-/// manifest that is there is a session that is whole. What fails leaves nothing behind.
+/// Makes the session root of an agent that was running already. What fails leaves nothing behind.
 pub fn write_session(root: &Path, joined: &JoinedManifest) -> Result<()> {
-    let manifest = joined.to_json(root)?;
-    let role = root.join(DEFINITION_DIR).join("roles").join(role_directory(&joined.name)?);
     let mut brain = joined.as_launch(root).brain(root)?;
     brain["launch_policy"]["operator_prompt_mode"] = "as_is".into();
-    let brain = to_json(&brain)?;
-    let is_new = !root.exists();
-    let written = make_private(root)
-        .and_then(|()| make_private(&role))
-        .and_then(|()| make_private(&root.join(HOME_DIR)))
-        .and_then(|()| write_replace(&role.join("system-prompt.md"), ROLE, FILE_MODE))
-        .and_then(|()| write_replace(&root.join(ENV_FILE), b"", FILE_MODE))
-        .and_then(|()| write_replace(&root.join(BRAIN_FILE), &brain, FILE_MODE))
-        .and_then(|()| write_replace(&root.join(MANIFEST_FILE), &manifest, FILE_MODE));
-    if written.is_err() && is_new {
-        // Nothing half done; the first error is the one to tell.
-        let _ = std::fs::remove_dir_all(root);
+    Files {
+        manifest: joined.to_json(root)?,
+        brain: to_json(&brain)?,
+        env: String::new(),
+        role_name: &joined.name,
+        role_text: ROLE,
+        home: Some(HOME_DIR),
     }
-    written
+    .write(root)
 }

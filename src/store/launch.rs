@@ -1,10 +1,9 @@
-//! Writing the session root of an agent that troop launches, in the shape that
+//! What is written into the session root of an agent that troop launches, in the shape that
 //! Houmao takes for one of its own launches (the reference, sections 2.1 and 2.2).
 
-use super::atomic::write_replace;
-use super::dir::make_private;
 use super::launch_env::{self, ENV_FILE};
 use super::manifest::{self, SOCKET_KEY};
+use super::session_root::{BRAIN_FILE, DEFINITION_DIR, Files, MANIFEST_FILE};
 use super::wire::manifest_v4::{
     AgentLaunchAuthority, Endpoint, GatewayAuthority, Headless, HomeSelector, Interactive, LaunchAuthority, LaunchPlan,
     LocalInteractive, ManifestV4, Posture, PromptMode, Provenance, Resume, RoleInjection, Runtime, SelectionSource,
@@ -13,20 +12,13 @@ use super::wire::manifest_v4::{
 use super::wire::{self, Object, Word, time_text, to_json};
 use crate::error::{Error, Kind, Result};
 use crate::model::record::Backend;
-use crate::model::{AgentId, ChatSession, PaneId, Role, RoleMethod};
+use crate::model::{AgentId, ChatSession, PaneId, Role, RoleMethod, digest};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// The name Houmao's gateway looks for on the agent's window (the reference, section 2.5).
 pub const WINDOW_NAME: &str = "agent";
-
-/// The manifest in a session root.
-pub const MANIFEST_FILE: &str = "manifest.json";
-
-pub(super) const BRAIN_FILE: &str = "brain_manifest.json";
-pub(super) const DEFINITION_DIR: &str = "agent_def";
-pub(super) const FILE_MODE: u32 = 0o600;
 
 /// The key in `launch_plan.metadata` with our own word for a backend.
 const BACKEND_KEY: &str = "troop_backend";
@@ -101,11 +93,7 @@ impl LaunchManifest {
     /// The whole manifest as JSON, valid against the schema of version 4, for the
     /// session root `root`. [`Kind::Invalid`] when a value cannot stand in it.
     pub fn to_json(&self, root: &Path) -> Result<Vec<u8>> {
-        let wire = self.to_wire(root)?;
-        wire.check().map_err(|reason| {
-            Error::new(Kind::Invalid, format!("the manifest of {:?} cannot be written, because {reason}", self.name))
-        })?;
-        to_json(&wire)
+        manifest::to_json(&self.name, &self.to_wire(root)?)
     }
 
     pub(super) fn to_wire(&self, root: &Path) -> Result<ManifestV4> {
@@ -268,7 +256,7 @@ impl LaunchManifest {
             "format": "text",
             "role_name": role.name,
             "text": role.text,
-            "sha256": sha256(role.text.as_bytes()),
+            "sha256": digest::sha256(role.text.as_bytes()),
             "source": "launch_plan.role_injection.prompt",
         }))
     }
@@ -307,31 +295,17 @@ impl LaunchManifest {
     }
 }
 
-/// Makes the session root (0700, parents too) and writes what belongs into it:
-/// manifest, brain manifest, `launch.env`, and the role's file. The
-/// manifest comes last, so that a manifest that is there is a session that is whole.
+/// Makes the session root of a launch. What fails leaves nothing behind.
 pub fn write_session(root: &Path, launch: &LaunchManifest) -> Result<()> {
-    let manifest = launch.to_json(root)?;
-    let role = root.join(DEFINITION_DIR).join("roles").join(role_directory(launch.role_name())?);
-    let brain = to_json(&launch.brain(root)?)?;
-    let env = launch_env::to_text(&launch.env)?;
-    let is_new = !root.exists();
-    let written = make_private(root)
-        .and_then(|()| make_private(&role))
-        .and_then(|()| write_replace(&role.join("system-prompt.md"), launch.role_text().as_bytes(), FILE_MODE))
-        .and_then(|()| write_replace(&root.join(ENV_FILE), env.as_bytes(), FILE_MODE))
-        .and_then(|()| write_replace(&root.join(BRAIN_FILE), &brain, FILE_MODE))
-        .and_then(|()| write_replace(&root.join(MANIFEST_FILE), &manifest, FILE_MODE));
-    if written.is_err() && is_new {
-        // Nothing half done; the first error is the one to tell.
-        let _ = std::fs::remove_dir_all(root);
+    Files {
+        manifest: launch.to_json(root)?,
+        brain: to_json(&launch.brain(root)?)?,
+        env: launch_env::to_text(&launch.env)?,
+        role_name: launch.role_name(),
+        role_text: launch.role_text(),
+        home: None,
     }
-    written
-}
-
-/// Where the agent's definition is, for its record.
-pub fn definition_dir(root: &Path) -> PathBuf {
-    root.join(DEFINITION_DIR)
+    .write(root)
 }
 
 /// Writes the window and the pane into the manifest of `root`, once tmux has made
@@ -341,32 +315,19 @@ pub fn update_panes(root: &Path, window: &str, pane: &PaneId) -> Result<()> {
     {
         return Err(Error::new(Kind::Invalid, format!("{window:?} is not a window of tmux, which is '@' and digits")));
     }
-    let path = root.join(MANIFEST_FILE);
-    let mut wire =
-        manifest::read_wire(&path).map_err(|error| error.while_doing(format_args!("manifest {}", path.display())))?;
     let (window, pane) = (window.to_owned(), pane.as_str().to_owned());
-    wire.backend_state.insert("tmux_window_id".to_owned(), window.clone().into());
-    wire.backend_state.insert("tmux_pane_id".to_owned(), pane.clone().into());
-    if let Some(Object(authority)) = &mut wire.agent_launch_authority {
-        authority.primary_window_id = Some(window.clone());
-        authority.primary_pane_id = Some(pane.clone());
-    }
-    if let Some(Object(tmux)) = &mut wire.tmux {
-        tmux.primary_window_id = Some(window);
-        tmux.primary_pane_id = Some(pane);
-    }
-    write_replace(&path, &to_json(&wire)?, FILE_MODE)
-}
-
-// A role becomes a directory's name.
-pub(super) fn role_directory(role: &str) -> Result<&str> {
-    if crate::model::name::is_registry_token(role) {
-        return Ok(role);
-    }
-    Err(Error::new(
-        Kind::Invalid,
-        format!("{role:?} cannot be a role's name; use letters, digits, '_' and '-', beginning with a letter or digit"),
-    ))
+    manifest::change(&root.join(MANIFEST_FILE), |wire| {
+        wire.backend_state.insert("tmux_window_id".to_owned(), window.clone().into());
+        wire.backend_state.insert("tmux_pane_id".to_owned(), pane.clone().into());
+        if let Some(Object(authority)) = &mut wire.agent_launch_authority {
+            authority.primary_window_id = Some(window.clone());
+            authority.primary_pane_id = Some(pane.clone());
+        }
+        if let Some(Object(tmux)) = &mut wire.tmux {
+            tmux.primary_window_id = Some(window);
+            tmux.primary_pane_id = Some(pane);
+        }
+    })
 }
 
 fn text(path: &Path) -> Result<String> {
@@ -376,9 +337,4 @@ fn text(path: &Path) -> Result<String> {
             format!("{path:?} is not UTF-8 and cannot stand in a manifest; choose another directory"),
         )
     })
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

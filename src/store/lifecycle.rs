@@ -1,7 +1,7 @@
 //! How a record changes when its agent stops, comes back or is retired (the reference,
 //! sections 1.3 and 1.5): values in, values out.
 
-use super::{launch, names};
+use super::{names, session_root};
 use crate::error::{Error, Kind, Result};
 use crate::model::record::Backend;
 use crate::model::{Lifecycle, LifecycleState, Record};
@@ -39,9 +39,9 @@ pub fn begun(name: &str, backend: Backend, tool: &str, root: &Path, session: &st
         },
         backend,
         tool: tool.to_owned(),
-        manifest_path: root.join(launch::MANIFEST_FILE).into(),
+        manifest_path: root.join(session_root::MANIFEST_FILE).into(),
         session_root: Some(root.into()),
-        agent_def_dir: Some(launch::definition_dir(root).into()),
+        agent_def_dir: Some(session_root::definition_dir(root).into()),
         session: Some(session.to_owned()),
         last_session: session.to_owned(),
         lease: Some(lease(now)),

@@ -1,7 +1,7 @@
 //! `managed_agents/<tracked agent id>/` below a Home: whose turns are run there, the one that goes on, and a record of each
 //! (the reference, section 3). Fields and words are Houmao's; files are replaced whole.
 
-use super::atomic::write_replace;
+use super::atomic::{PRIVATE_FILE, write_replace};
 use super::dir::{make_private, read_regular};
 use super::lock::our_directory;
 use super::wire::to_json;
@@ -25,7 +25,6 @@ const POINTER: &str = "managed";
 const AUTHORITY: &str = "authority.json";
 const ACTIVE: &str = "active_turn.json";
 const TURNS: &str = "turns";
-const FILE_MODE: u32 = 0o600;
 
 /// `authority.json`: whose turns these are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,7 +163,7 @@ impl Managed {
         if Self::known(session_root).as_ref() != Some(&managed) {
             make_private(&our_directory(session_root))?;
             let text = managed.dir.to_string_lossy().into_owned();
-            write_replace(&our_directory(session_root).join(POINTER), text.as_bytes(), FILE_MODE)?;
+            write_replace(&our_directory(session_root).join(POINTER), text.as_bytes(), PRIVATE_FILE)?;
         }
         if !before.as_ref().is_some_and(same) {
             make_private(&managed.dir.join(TURNS))?;
@@ -232,7 +231,7 @@ impl Managed {
     }
 
     fn write(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        write_replace(&self.dir.join(name), &to_json(value)?, FILE_MODE)
+        write_replace(&self.dir.join(name), &to_json(value)?, PRIVATE_FILE)
     }
 }
 

@@ -1,10 +1,11 @@
-//! Reading session manifests, which Houmao rewrites in place (the reference,
+//! Reading and changing session manifests, which Houmao rewrites in place (the reference,
 //! section 2.2): a torn one is read again before it counts as malformed.
 
+use super::atomic::{PRIVATE_FILE, write_replace};
 use super::dir::read_regular;
 use super::wire::manifest_v4::{ManifestV4, Origin};
 use super::wire::{self, Object, Word, malformed};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Manifest, PaneId, Record};
 use nix::fcntl::OFlag;
 use serde_json::Value;
@@ -33,7 +34,7 @@ pub const SOCKET_KEY: &str = "troop_tmux_socket";
 pub(super) const ORIGIN_KEY: &str = "session_origin";
 
 /// Reads a manifest. Blocks for [`TORN_ATTEMPTS`] times [`TORN_PAUSE`] at most,
-/// and only while it is torn. [`Kind::NotFound`] or [`Kind::Malformed`] else.
+/// and only while it is torn. [`Kind::NotFound`] or [`Kind::Malformed`] when that cannot be done.
 pub fn read(path: &Path) -> Result<Manifest> {
     read_wire(path).and_then(|wire| model_of(&wire).map_err(malformed)).map_err(|error| at(path, error))
 }
@@ -85,6 +86,22 @@ pub(crate) fn read_wire(path: &Path) -> Result<ManifestV4> {
         attempt += 1;
         std::thread::sleep(TORN_PAUSE);
     }
+}
+
+/// The manifest of the agent called `name` as JSON. [`Kind::Invalid`] when a value cannot stand in it.
+pub(super) fn to_json(name: &str, wire: &ManifestV4) -> Result<Vec<u8>> {
+    wire.check().map_err(|reason| {
+        Error::new(Kind::Invalid, format!("the manifest of {name:?} cannot be written, because {reason}"))
+    })?;
+    wire::to_json(wire)
+}
+
+/// Changes the manifest at `path`, and leaves the rest of it as it is by now. Fails where [`read`] does, or when it cannot
+/// be written.
+pub(super) fn change(path: &Path, change: impl FnOnce(&mut ManifestV4)) -> Result<()> {
+    let mut wire = read_wire(path).map_err(|error| at(path, error))?;
+    change(&mut wire);
+    write_replace(path, &wire::to_json(&wire)?, PRIVATE_FILE)
 }
 
 /// The bytes of a manifest, checked against each other.

@@ -30,6 +30,7 @@ pub mod registry;
 pub mod reports;
 pub mod roots;
 pub mod scan;
+pub mod session_root;
 pub mod spool;
 pub mod turn_dir;
 pub mod watch;

@@ -1,16 +1,15 @@
 //! How ids and names of sessions are made (the reference, sections 1.6 and 2.1).
 
-use crate::model::AgentId;
 use crate::model::record::Backend;
+use crate::model::{AgentId, digest};
 use jiff::Timestamp;
-use md5::{Digest, Md5};
 
 /// What Houmao puts before every name of a tmux session.
 pub const SESSION_PREFIX: &str = "HOUMAO-";
 
 /// The id an agent of that name has by default: the MD5 of the name in hex.
 pub fn agent_id_for(name: &str) -> AgentId {
-    AgentId(Md5::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+    AgentId(digest::md5(name.as_bytes()).into())
 }
 
 /// The tmux session of a launch: `HOUMAO-<name>-<milliseconds since the epoch>`.

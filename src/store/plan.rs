@@ -1,12 +1,12 @@
 //! What a manifest says of how its program is started: enough to start it again (the reference, sections 2.2 and 2.4).
 
+use super::dir::read_regular;
 use super::launch::HOOKS_KEY;
 use super::launch_env;
 use super::lifecycle::Return;
 use super::manifest::{self, read_wire};
 use super::wire::manifest_v4::{EnvBinding, LaunchPlan, ManifestV4, Posture, RoleMethod};
-use super::wire::{Object, Word, to_json};
-use super::{atomic::write_replace, dir::read_regular};
+use super::wire::{Object, Word};
 use crate::error::{Error, Kind, Result};
 use crate::model::record::Backend;
 use crate::model::{Manifest, Role};
@@ -20,7 +20,6 @@ use std::path::{Path, PathBuf};
 const MAX_ENV_BYTES: u64 = 1 << 20;
 /// The key in `launch_plan.metadata` that names Houmao's file with the values of `env_var_names`.
 const ENV_SOURCE_KEY: &str = "env_source_file";
-const FILE_MODE: u32 = 0o600;
 
 /// How a program was started, without the words for hooks, conversation and role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,26 +171,26 @@ pub(super) fn role(wire: &ManifestV4, method: RoleMethod) -> Option<Role> {
 /// Writes another life into the manifest at `path`, and leaves the rest of it as it is by now: generation and
 /// session, and no window and pane until there are some. With `leaves` its session is not one that was joined any more.
 pub fn update_life(path: &Path, life: &Return, leaves: bool) -> Result<()> {
-    let mut wire = read_wire(path).map_err(|error| error.while_doing(format_args!("manifest {}", path.display())))?;
-    wire.registry_generation_id = Some(life.generation.to_string());
-    wire.runtime.0.registry_generation_id = Some(life.generation.to_string());
-    wire.tmux_session_name = Some(life.session.clone());
-    if let Some(Object(tmux)) = &mut wire.tmux {
-        tmux.session_name.clone_from(&life.session);
-        (tmux.primary_window_id, tmux.primary_pane_id) = (None, None);
-    }
-    if let Some(Object(authority)) = &mut wire.agent_launch_authority {
-        authority.tmux_session_name = Some(life.session.clone());
-        authority.session_origin = authority.session_origin.filter(|_| !leaves);
-        (authority.primary_window_id, authority.primary_pane_id) = (None, None);
-    }
-    if leaves {
-        wire.launch_plan.0.metadata.remove(manifest::ORIGIN_KEY);
-    }
-    let state = &mut wire.backend_state;
-    state.insert("tmux_session_name".to_owned(), life.session.clone().into());
-    for handle in ["tmux_window_id", "tmux_pane_id"] {
-        state.insert(handle.to_owned(), Value::Null);
-    }
-    write_replace(path, &to_json(&wire)?, FILE_MODE)
+    manifest::change(path, |wire| {
+        wire.registry_generation_id = Some(life.generation.to_string());
+        wire.runtime.0.registry_generation_id = Some(life.generation.to_string());
+        wire.tmux_session_name = Some(life.session.clone());
+        if let Some(Object(tmux)) = &mut wire.tmux {
+            tmux.session_name.clone_from(&life.session);
+            (tmux.primary_window_id, tmux.primary_pane_id) = (None, None);
+        }
+        if let Some(Object(authority)) = &mut wire.agent_launch_authority {
+            authority.tmux_session_name = Some(life.session.clone());
+            authority.session_origin = authority.session_origin.filter(|_| !leaves);
+            (authority.primary_window_id, authority.primary_pane_id) = (None, None);
+        }
+        if leaves {
+            wire.launch_plan.0.metadata.remove(manifest::ORIGIN_KEY);
+        }
+        let state = &mut wire.backend_state;
+        state.insert("tmux_session_name".to_owned(), life.session.clone().into());
+        for handle in ["tmux_window_id", "tmux_pane_id"] {
+            state.insert(handle.to_owned(), Value::Null);
+        }
+    })
 }

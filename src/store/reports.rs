@@ -1,7 +1,7 @@
 //! Files in which agent programs say how they are: a status file that is replaced or rewritten, and a file of lines that
 //! their hooks append to. Anybody may have written anything there, so what is read is bounded and an error is an absence.
 
-use super::atomic::write_replace;
+use super::atomic::{PRIVATE_FILE, write_replace};
 use super::dir::{make_private, read_regular};
 use super::lock::our_directory;
 use crate::error::{Error, Result};
@@ -19,7 +19,6 @@ pub const MAX_LINES_BYTES: u64 = 64 * 1024;
 const HOOKS_FILE: &str = "hooks.jsonl";
 /// The file of settings by which hooks are given to a program, beside it.
 const SETTINGS_FILE: &str = "hook-settings.json";
-const FILE_MODE: u32 = 0o600;
 
 /// The hooks' file of the session with that root.
 pub fn hooks_path(session_root: &Path) -> PathBuf {
@@ -35,10 +34,14 @@ pub fn settings_path(session_root: &Path) -> PathBuf {
 pub fn make_hooks(session_root: &Path, settings: Option<&str>) -> Result<()> {
     make_private(&our_directory(session_root))?;
     let path = hooks_path(session_root);
-    let made =
-        OpenOptions::new().append(true).create(true).mode(FILE_MODE).custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path);
+    let made = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(PRIVATE_FILE)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(&path);
     made.map_err(|error| Error::io(format_args!("cannot make {}", path.display()), &error))?;
-    settings.map_or(Ok(()), |text| write_replace(&settings_path(session_root), text.as_bytes(), FILE_MODE))
+    settings.map_or(Ok(()), |text| write_replace(&settings_path(session_root), text.as_bytes(), PRIVATE_FILE))
 }
 
 /// A status file as it is now; `None` when there is none that could be meant.

@@ -102,7 +102,7 @@ impl Scan {
     fn keep_one_for_each_id(&mut self, mut found: Vec<(PathBuf, Entry)>) {
         let mut taken: BTreeMap<String, PathBuf> =
             self.entries.iter().map(|entry| (entry.record.id.to_string(), entry.path.clone())).collect();
-        // Stable: those at home first, else in the order of names.
+        // Stable: those at home first, then in the order of names.
         found.sort_by_key(|(_, entry)| !entry.is_at_home());
         for (path, entry) in found {
             let id = entry.record.id.to_string();
@@ -165,7 +165,7 @@ fn read_file(section: &Dir, name: &str) -> Result<Option<Vec<u8>>> {
     dir.read(RECORD_FILE, MAX_RECORD_BYTES)
 }
 
-/// The names in a directory, sorted, and whether each is something else than a
+/// The names in a directory, sorted, and whether each is something other than a
 /// directory or a symlink (symlinks are judged when they are opened).
 fn listed(dir: Dir) -> Result<(Dir, Vec<(std::ffi::OsString, bool)>)> {
     let failed = |error: std::io::Error| Error::io("cannot list it", &error);

@@ -8,8 +8,8 @@
 use super::dir::{make_private, read_regular};
 use super::lock::our_directory;
 use crate::error::{Error, Kind, Result};
+use crate::model::agent_view::MAX_QUEUED;
 use crate::model::name::check_queue_name as check_name;
-use crate::model::snapshot::MAX_QUEUED;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, RenameFlags, renameat2};
 use std::ffi::OsStr;

@@ -4,7 +4,7 @@
 //! A turn that has a verdict is over, and nothing changes in its directory any more. One without is the last, or waits
 //! to be judged by whoever admits the next.
 
-use super::atomic::write_replace;
+use super::atomic::{PRIVATE_FILE, write_replace};
 use super::dir::{make_private, read_regular};
 use super::machine::Machine;
 use super::wire::{time_text, to_json};
@@ -49,7 +49,6 @@ const MAX_TRIES: u64 = 64;
 const MAX_BYTES: u64 = 2 << 20;
 /// How much of the end of standard error is read for its last line.
 const COMPLAINT_BYTES: u64 = 4096;
-const FILE_MODE: u32 = 0o600;
 
 /// What is to be run, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,7 +197,7 @@ impl TurnDir {
 
     /// Writes down what is asked, and what is to be run for it.
     pub fn prepare(&self, run: &Run, prompt: &str) -> Result<()> {
-        write_replace(&self.prompt_path(), prompt.as_bytes(), FILE_MODE)?;
+        write_replace(&self.prompt_path(), prompt.as_bytes(), PRIVATE_FILE)?;
         self.write(RUN, run)
     }
 
@@ -230,7 +229,7 @@ impl TurnDir {
 
     /// Writes down what its program exited with.
     pub fn set_exit_code(&self, code: i32) -> Result<()> {
-        write_replace(&self.file(EXIT_CODE), format!("{code}\n").as_bytes(), FILE_MODE)
+        write_replace(&self.file(EXIT_CODE), format!("{code}\n").as_bytes(), PRIVATE_FILE)
     }
 
     /// What its program exited with.
@@ -240,7 +239,7 @@ impl TurnDir {
 
     /// Somebody interrupts it.
     pub fn interrupt(&self, now: Timestamp) -> Result<()> {
-        write_replace(&self.file(INTERRUPT), format!("{}\n", time_text(now)).as_bytes(), FILE_MODE)
+        write_replace(&self.file(INTERRUPT), format!("{}\n", time_text(now)).as_bytes(), PRIVATE_FILE)
     }
 
     /// When it was interrupted, to the second.
@@ -267,7 +266,7 @@ impl TurnDir {
     pub fn append_to(&self, name: &str) -> Result<File> {
         let path = self.file(name);
         let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(FILE_MODE).custom_flags(OFlag::O_NOFOLLOW.bits());
+        options.append(true).create(true).mode(PRIVATE_FILE).custom_flags(OFlag::O_NOFOLLOW.bits());
         options.open(&path).map_err(|error| Error::io(format_args!("cannot open {}", path.display()), &error))
     }
 
@@ -284,7 +283,7 @@ impl TurnDir {
     }
 
     fn write(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        write_replace(&self.file(name), &to_json(value)?, FILE_MODE)
+        write_replace(&self.file(name), &to_json(value)?, PRIVATE_FILE)
     }
 
     fn read<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Option<T> {

@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// What stands for it at the begin of a path in a definition.
+/// What stands for it at the beginning of a path in a definition.
 pub(super) const HOME: &str = "{home}/";
 
-/// The directory that a variable of the program's environment names, else one below its HOME.
+/// The directory that a variable of the program's environment names, or else one below its HOME.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OwnHome {

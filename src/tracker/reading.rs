@@ -1,6 +1,6 @@
-//! What one look says by itself, before and after it do not count.
+//! What one look says by itself: what was seen before it does not count.
 
-use crate::model::{Look, Process, Question, Terminal};
+use crate::model::{Look, Process, Question, Terminal, digest};
 use crate::tool::{Found, Shows, Sight, Tool};
 use semver::Version;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -44,12 +44,12 @@ pub struct Reading {
     /// Names of the tool's processes that were found.
     pub names: Vec<String>,
     /// What the look is made of, for `probe_snapshot`.
-    pub probe: Option<Box<Probe>>,
+    pub fingerprint: Option<Box<Fingerprint>>,
 }
 
 /// The parts of a look that `probe_snapshot` shows, and what tells two looks apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
+pub struct Fingerprint {
     /// The pane.
     pub pane_id: String,
     /// Its first process.
@@ -130,11 +130,11 @@ fn read_look(tool: &Tool, version: Option<&Version>, look: &Look) -> Reading {
         has_rules: tool.has_rules(),
         has_composer: composer.is_some(),
         names,
-        probe: Some(Box::new(Probe {
+        fingerprint: Some(Box::new(Fingerprint {
             pane_id: look.pane.id.to_string(),
             pane_pid: look.pane.pid,
             title: look.pane.title.clone(),
-            hash: sha1_hex(look.screen.text.as_bytes()),
+            hash: digest::sha1(look.screen.text.as_bytes()),
             length: look.screen.text.chars().count(),
             body: body(&look.screen.text, composer, usize::MAX),
             tail: body(&look.screen.text, composer, TAIL_ROWS),
@@ -153,9 +153,4 @@ fn body(text: &str, composer: Option<usize>, count: usize) -> u64 {
         row.hash(&mut hasher);
     }
     hasher.finish()
-}
-
-fn sha1_hex(bytes: &[u8]) -> String {
-    use sha1::Digest;
-    sha1::Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

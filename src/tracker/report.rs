@@ -56,7 +56,7 @@ impl Tracker {
             || self.composer.is_some_and(|composer| composer.last >= report.at + LONE_SETTLE)
     }
 
-    /// What decides of what the terminal shows and what the program says.
+    /// What decides: what the terminal shows, or what the program says elsewhere.
     pub(super) fn with_reports<'a>(&'a self, seen: Option<&'a Found>, now: Timestamp) -> Option<&'a Found> {
         if !matches!(self.reading.liveness, Liveness::Alive) {
             return seen;
@@ -87,7 +87,7 @@ impl Tracker {
         self.fresh(now).any(|report| report.found.shows.is_idle())
     }
 
-    /// When a report stops to count.
+    /// When the next report stops counting, or stops standing against a composer.
     pub(super) fn report_deadline(&self) -> Option<Timestamp> {
         let ends = self.reports.iter().flat_map(|report| [report.until(), report.at + LONE_SETTLE]);
         ends.filter(|&at| at > self.ticked_at).min()

@@ -1,12 +1,17 @@
 //! Sequences of looks and moments, and the status each leads to.
 
+mod always;
+mod merge;
+mod reports;
+mod sent;
+
 use super::*;
 use crate::model::live::{Availability, TurnPhase, TurnResult};
 use crate::model::{Look, Pane, PaneId, Process, Programs};
 use crate::tool::Tools;
-use proptest::prelude::*;
 
-const TOOL: &str = "
+/// How the definitions of the tests begin.
+const HEAD: &str = "
 name = 'x'
 summary = 'a tool of the tests'
 [start]
@@ -18,6 +23,10 @@ key = 'Enter'
 settle_ms = 1
 [interrupt]
 key = 'Escape'
+";
+
+/// Four rules, and no wait before the first ready.
+const TOOL: &str = "
 [ready]
 start_ms = 0
 [[rule]]
@@ -60,23 +69,7 @@ fn seen(text: &str) -> Terminal {
 }
 
 fn with_programs(text: &str, programs: Programs) -> Terminal {
-    let pane = Pane {
-        id: PaneId::parse("%1").unwrap(),
-        pid: 7,
-        dead: false,
-        exit_status: None,
-        exit_signal: None,
-        title: String::new(),
-        cursor: (0, 0),
-        cursor_shown: true,
-        size: (80, 24),
-        alternate: false,
-        input_off: false,
-        in_mode: false,
-        command: "x".to_owned(),
-        history: 0,
-        bracketed_paste: None,
-    };
+    let pane = Pane::new(PaneId::parse("%1").unwrap(), 7);
     let screen = Screen { ansi: text.into(), text: text.into() };
     Terminal::Seen(Box::new(Look { pane, screen, programs }))
 }
@@ -110,9 +103,10 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(text: &str) -> Self {
+    /// A tracker of a tool that is defined by [`HEAD`] and `rest`.
+    fn new(rest: &str) -> Self {
         Self {
-            tool: Tool::parse(text, "x.toml").unwrap(),
+            tool: Tool::parse(&format!("{HEAD}{rest}"), "x.toml").unwrap(),
             tracker: Tracker::new(at(0), at(0)),
             screen: Screen::default(),
         }
@@ -296,188 +290,4 @@ fn a_program_without_rules_is_judged_by_stillness() {
     assert_eq!(rig.tracker.status(), Status::Active);
     rig.step(&Wait, at(1500));
     assert_eq!(rig.tracker.status(), Status::Ready);
-}
-
-/// What happens to a rule's evidence over time.
-mod merge;
-mod sent;
-
-/// A report of the tests' usual source.
-fn says(rig: &mut Rig, shows: Shows, ms: i64) {
-    reports(rig, "registry", shows, ms);
-}
-
-fn reports(rig: &mut Rig, source: &'static str, shows: Shows, ms: i64) {
-    let fresh_for = SignedDuration::from_secs(10);
-    rig.tracker.report(Report::new(source, "status".to_owned(), shows, at(ms), fresh_for), at(ms));
-}
-
-#[test]
-fn a_report_ends_when_a_newer_one_or_the_composer_says_ready() {
-    let mut rig = Rig::new(TOOL);
-    rig.step(&look("???"), at(0));
-    reports(&mut rig, "hook", Shows::Approval, 100);
-    assert_eq!(rig.tracker.status(), Status::Blocked);
-    // Refused: no hook says so, and the status file does.
-    reports(&mut rig, "registry", Shows::Ready, 1000);
-    rig.step(&Wait, at(2999));
-    assert_eq!(rig.tracker.status(), Status::Unknown);
-
-    let mut rig = Rig::new(TOOL);
-    rig.step(&look(">"), at(0));
-    reports(&mut rig, "hook", Shows::Active, 100);
-    rig.step(&look(">"), at(200));
-    rig.step(&look("???"), at(300));
-    assert_eq!(rig.tracker.status(), Status::Active, "a composer may stay while a program works");
-    // Interrupted: the composer outlasts it.
-    rig.step(&look(">"), at(400));
-    rig.step(&look(">"), at(1600));
-    rig.step(&look("???"), at(2000));
-    rig.step(&Wait, at(4000));
-    assert_eq!(rig.tracker.status(), Status::Unknown);
-}
-
-#[test]
-fn a_report_decides_where_the_rules_are_silent_and_only_while_it_is_fresh() {
-    let mut rig = Rig::new(TOOL);
-    rig.step(&look("???"), at(0));
-    says(&mut rig, Shows::Active, 100);
-    assert_eq!(rig.tracker.status(), Status::Active);
-    assert_eq!(rig.tracker.tracked("x", at(100)).sources[0].source, "registry");
-    says(&mut rig, Shows::Approval, 200);
-    assert_eq!(rig.tracker.status(), Status::Blocked);
-    rig.step(&Wait, at(10_199));
-    assert_eq!(rig.tracker.status(), Status::Blocked);
-    rig.step(&Wait, at(10_200));
-    assert_eq!(rig.tracker.status(), Status::Blocked, "the last verdict lasts a little");
-    rig.step(&Wait, at(12_199));
-    assert_eq!(rig.tracker.status(), Status::Unknown);
-    says(&mut rig, Shows::Ready, 13_000);
-    assert_eq!(rig.tracker.status(), Status::Unknown, "ready is never taken on a report alone");
-}
-
-#[test]
-fn a_report_of_work_stands_against_a_composer_only_for_a_while() {
-    let mut rig = Rig::new(TOOL);
-    rig.step(&look(">"), at(0));
-    rig.step(&Wait, at(250));
-    says(&mut rig, Shows::Active, 1000);
-    assert_eq!(rig.tracker.status(), Status::Active);
-    // However often it is looked at.
-    for ms in (1000..2500).step_by(30) {
-        rig.step(&look(">"), at(ms));
-        assert_eq!(rig.tracker.status(), Status::Active, "{ms}");
-    }
-    rig.step(&Wait, at(2500));
-    assert_eq!(rig.tracker.status(), Status::Active, "a composer has to settle");
-    rig.step(&Wait, at(2750));
-    assert_eq!(rig.tracker.status(), Status::Ready);
-    // What it said before the composer came back does not count.
-    rig.step(&look("BUSY"), at(3000));
-    says(&mut rig, Shows::Active, 3100);
-    rig.step(&look(">"), at(3200));
-    rig.step(&Wait, at(3450));
-    assert_eq!(rig.tracker.status(), Status::Ready);
-    says(&mut rig, Shows::Active, 3500);
-    rig.step(&Step::Look(dead(0)), at(3600));
-    assert_eq!(rig.tracker.status(), Status::Down, "liveness comes first");
-}
-
-fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
-    let step = prop_oneof![
-        "[>BUSYAK ]{0,6}".prop_map(|text| look(&text)),
-        Just(look("BUSY")),
-        Just(look(">")),
-        Just(Step::Look(dead(0))),
-        Just(Step::Look(Terminal::NoSession)),
-        Just(Step::Look(Terminal::Failed("x".to_owned()))),
-        Just(Accepted),
-        Just(Submitted),
-        Just(Undelivered),
-        Just(Interrupted),
-        Just(Wait),
-    ];
-    prop::collection::vec((0i64..3000, step), 0..60)
-}
-
-proptest! {
-    /// Never ready while the newest look says active; never alive while it says dead.
-    #[test]
-    fn the_newest_look_is_never_contradicted(steps in steps()) {
-        let mut rig = Rig::new(TOOL);
-        let mut now = 0;
-        for (wait, step) in steps {
-            now += wait;
-            rig.step(&step, at(now));
-            let status = rig.tracker.status();
-            if let Step::Look(terminal) = &step {
-                let reading = read(&rig.tool, None, terminal);
-                if reading.posture(true).is_some_and(|found| found.shows == Shows::Active) {
-                    prop_assert_eq!(status, Status::Active);
-                }
-                if matches!(reading.liveness, Liveness::Dead(_)) {
-                    prop_assert_eq!(status, Status::Down);
-                }
-            }
-        }
-    }
-
-    /// Waiting for the deadline is as good as looking all the time, and ends.
-    #[test]
-    fn deadlines_come_to_an_end(steps in steps()) {
-        let mut rig = Rig::new(TOOL);
-        let mut now = 0;
-        for (wait, step) in steps {
-            now += wait;
-            rig.step(&step, at(now));
-        }
-        for _ in 0..20 {
-            let Some(deadline) = rig.tracker.deadline() else { return Ok(()) };
-            rig.tracker.tick(deadline);
-        }
-        prop_assert!(rig.tracker.deadline().is_none(), "still waiting: {:?}", rig.tracker);
-    }
-
-    /// Each transition starts where the one before it ended.
-    #[test]
-    fn the_same_steps_give_the_same_state(steps in steps()) {
-        let play = || {
-            let mut rig = Rig::new(TOOL);
-            let mut now = 0;
-            for (wait, step) in &steps {
-                now += wait;
-                rig.step(step, at(now));
-            }
-            format!("{:?}", rig.tracker.tracked("x", at(now)))
-        };
-        prop_assert_eq!(play(), play());
-    }
-
-    /// What a field was before a transition is what it was after the one that changed it last.
-    #[test]
-    fn transitions_form_a_chain(steps in steps()) {
-        let mut rig = Rig::new(TOOL);
-        let mut now = 0;
-        let (mut known, mut seen) = (std::collections::HashMap::new(), Vec::<Arc<Transition>>::new());
-        for (wait, step) in steps {
-            now += wait;
-            rig.step(&step, at(now));
-            let transitions = rig.tracker.tracked("x", at(now)).recent_transitions;
-            prop_assert!(transitions.len() <= crate::model::live::RECENT_TRANSITIONS);
-            for transition in transitions {
-                if seen.iter().any(|known| Arc::ptr_eq(known, &transition)) {
-                    continue;
-                }
-                for change in transition.summary.split("; ") {
-                    let (field, values) = change.split_once(": ").unwrap();
-                    let (before, after) = values.split_once(" -> ").unwrap();
-                    prop_assert_ne!(before, after);
-                    if let Some(was) = known.insert(field.to_owned(), after.to_owned()) {
-                        prop_assert_eq!(was, before, "{}", field);
-                    }
-                }
-                seen.push(transition);
-            }
-        }
-    }
 }

@@ -43,7 +43,7 @@ impl Tracker {
 
     /// The rows right above the composer.
     pub(super) fn tail(&self) -> Option<u64> {
-        self.reading.probe.as_ref().map(|probe| probe.tail)
+        self.reading.fingerprint.as_ref().map(|fingerprint| fingerprint.tail)
     }
 
     /// Ends a submission once its turn shows, once it would have, or with the program.
@@ -62,7 +62,7 @@ impl Tracker {
         }
     }
 
-    /// Something else than the screen proves that the accepted prompt has begun its turn.
+    /// Something proves that the accepted prompt has begun its turn.
     pub(super) fn turn_is_proven(&mut self, now: Timestamp) {
         if let Some(submission) = self.submission.take() {
             self.turn = Some(TurnSource::ExplicitInput);

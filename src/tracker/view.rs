@@ -73,15 +73,15 @@ impl Tracker {
                 _ => Attention::None,
             },
             diagnostics: public.diagnostics,
-            probe_snapshot: self.reading.probe.as_ref().zip(self.read_at).map(|(probe, at)| {
+            probe_snapshot: self.reading.fingerprint.as_ref().zip(self.read_at).map(|(print, at)| {
                 Box::new(ProbeSnapshot {
                     observed_at_utc: at,
-                    pane_id: Some(probe.pane_id.clone()),
-                    pane_pid: Some(probe.pane_pid),
-                    captured_text_hash: Some(probe.hash.clone()),
-                    captured_text_length: probe.length,
+                    pane_id: Some(print.pane_id.clone()),
+                    pane_pid: Some(print.pane_pid),
+                    captured_text_hash: Some(print.hash.clone()),
+                    captured_text_length: print.length,
                     matched_process_names: self.reading.names.clone(),
-                    title: Some(probe.title.clone()).filter(|title| !title.is_empty()),
+                    title: Some(print.title.clone()).filter(|title| !title.is_empty()),
                 })
             }),
             parsed_surface: public.parsed,

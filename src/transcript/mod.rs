@@ -1,7 +1,7 @@
 //! A program's own log, read forward: from its lines to what was asked and what was answered.
 //!
 //! [`Tail`] reads whole lines, [`Reader`] knows how each program writes them, [`Conversation`] folds them into
-//! exchanges; [`Log`] is the three together for one file. [`find`] says which files a pattern names. Whose a log is,
+//! exchanges; [`Log`] is the three together for one file. `find` says which files a pattern names. Whose a log is,
 //! is decided elsewhere (`daemon`): never by which file is the newest.
 //!
 //! Readers are permissive: what they do not know says nothing, and no bytes stop them.

@@ -4,7 +4,7 @@ use super::node::Node;
 use super::table::{AgentFile, Form, RootFile};
 use crate::command::{Command, QueueChange, agent_verbs, keys, troop_verbs};
 use crate::error::{Error, Kind, Result};
-use crate::model::snapshot::MAX_QUEUED;
+use crate::model::agent_view::MAX_QUEUED;
 use crate::model::{AgentView, Snapshot};
 use std::sync::Arc;
 

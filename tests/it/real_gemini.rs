@@ -27,16 +27,22 @@ pub(crate) fn prepare(world: &mut World, model: &Model) {
     world.stay_offline();
 }
 
-#[test]
-fn the_gemini_cli_is_launched_prompted_interrupted_and_stopped() {
+/// A world with the program and its model, and the program's command line; none where it is not installed.
+fn world() -> Option<(World, Model, [String; 2])> {
     let needs = ["bin/node", "gemini/node_modules/.bin/gemini"];
-    let Some(real) = programs("real_gemini", &needs) else { return };
+    let real = programs("real_gemini", &needs)?;
     let mut world = World::new(&[&real.join("bin")]);
     let model = Model::start(&world);
     prepare(&mut world, &model);
+    Some((world, model, needs.map(|need| real.join(need).to_str().unwrap().to_owned())))
+}
+
+#[test]
+fn the_gemini_cli_is_launched_prompted_interrupted_and_stopped() {
+    let Some((mut world, _model, argv)) = world() else { return };
     world.mount();
 
-    let [node, gemini] = needs.map(|need| real.join(need).to_str().unwrap().to_owned());
+    let [node, gemini] = argv;
     let work = world.path("work").to_str().unwrap().to_owned();
     world.troop(&["launch", "g1", "--tool", "gemini", "--cwd", &work, "--", &node, &gemini]);
     world.wait_for("agents/g1/status", "ready");
@@ -59,16 +65,12 @@ fn the_gemini_cli_is_launched_prompted_interrupted_and_stopped() {
 
 #[test]
 fn the_gemini_cli_takes_prompts_interrupts_and_answers() {
-    let needs = ["bin/node", "gemini/node_modules/.bin/gemini"];
-    let Some(real) = programs("real_gemini", &needs) else { return };
-    let mut world = World::new(&[&real.join("bin")]);
-    let model = Model::start(&world);
-    prepare(&mut world, &model);
+    let Some((mut world, model, argv)) = world() else { return };
     world.mount();
     let gemini = Program {
         name: "g2",
         tool: "gemini",
-        argv: needs.map(|need| real.join(need).to_str().unwrap().to_owned()).into(),
+        argv: argv.into(),
         // The first prompt of a session has its context before it.
         unframed: |prompt| prompt.rsplit_once("</session_context>\n").map_or(prompt, |(_, prompt)| prompt),
         no_turn: &[],
@@ -83,16 +85,11 @@ fn the_gemini_cli_takes_prompts_interrupts_and_answers() {
 
 #[test]
 fn the_gemini_cli_is_told_its_role_as_the_first_prompt() {
-    let needs = ["bin/node", "gemini/node_modules/.bin/gemini"];
-    let Some(real) = programs("real_gemini", &needs) else { return };
-    let mut world = World::new(&[&real.join("bin")]);
-    let model = Model::start(&world);
-    prepare(&mut world, &model);
+    let Some((mut world, model, argv)) = world() else { return };
     let role = world.path("critic.md");
     fs::write(&role, "You are the critic. mock.say.understood\n").unwrap();
     let (work, role) = (world.path("work"), role.to_str().unwrap().to_owned());
     let mut launch = vec!["launch", "g1", "--tool", "gemini", "--cwd", work.to_str().unwrap(), "--role", &role, "--"];
-    let argv = needs.map(|need| real.join(need).to_str().unwrap().to_owned());
     launch.extend(argv.iter().map(String::as_str));
     // Without a mount: the command line sends it itself.
     world.troop(&launch);

@@ -22,7 +22,7 @@ use crate::store::conversation::{NextTurn, next_turn};
 use crate::store::managed::{ActiveTurn, Authority, TurnRecord, new_id};
 use crate::store::turn_dir::Run;
 use crate::store::wire::time_text;
-use crate::store::{AgentLock, Managed, TurnDir, launch};
+use crate::store::{AgentLock, Managed, TurnDir, launch, session_root};
 use crate::tool::headless::PromptWay;
 use crate::tool::{Headless, Tool};
 use judge::Standing;
@@ -211,7 +211,8 @@ impl Begin {
 /// The agent's directory in `managed_agents`, brought up to date.
 fn manage(home: &Path, root: &Path, record: &Record, window: Option<String>, pane: &str) -> Result<Managed> {
     let text = time_text(now());
-    let definition = record.agent_def_dir.as_deref().map_or_else(|| launch::definition_dir(root), Path::to_path_buf);
+    let definition =
+        record.agent_def_dir.as_deref().map_or_else(|| session_root::definition_dir(root), Path::to_path_buf);
     let authority = Authority {
         tracked_agent_id: new_id(),
         backend: record.backend,

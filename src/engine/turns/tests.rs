@@ -1,6 +1,7 @@
 //! Turns and receipts from what happens, in milliseconds.
 
 use super::*;
+use crate::model::Event;
 use crate::model::live::{LastTurn, TurnResult};
 use proptest::prelude::*;
 

@@ -5,8 +5,8 @@ mod index;
 
 pub use index::{INDEX_FILE, Index, Known};
 
-use super::launch::MANIFEST_FILE;
 use super::machine::{Machine, Mark};
+use super::session_root::MANIFEST_FILE;
 use crate::model::home::{SESSIONS, home_of};
 use crate::model::{Home, Record};
 use jiff::Timestamp;

@@ -7,6 +7,7 @@
 
 use super::Limits;
 use crate::error::{Error, Kind, Result};
+use crate::store::atomic::PRIVATE_FILE;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use std::fs::{File, OpenOptions};
@@ -33,7 +34,7 @@ impl Files {
     /// Opens the file that is written, making it (0600) when it is missing; whether it
     /// can only be read is said beside it.
     pub(super) fn open_current(&self) -> Result<(File, bool)> {
-        match regular(&self.path, OpenOptions::new().read(true).append(true).create(true).mode(0o600)) {
+        match regular(&self.path, OpenOptions::new().read(true).append(true).create(true).mode(PRIVATE_FILE)) {
             Err(error) if matches!(errno(&error), Errno::EROFS | Errno::EACCES) => {
                 Ok((self.opened(regular(&self.path, OpenOptions::new().read(true)))?, true))
             }

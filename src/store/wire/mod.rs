@@ -84,11 +84,11 @@ pub(crate) fn schema_version(bytes: &[u8], default: u64, known: &[u64]) -> Resul
 }
 
 pub(crate) fn malformed(reason: impl fmt::Display) -> Error {
-    Error::new(Kind::Malformed, printable(&reason.to_string()))
+    Error::new(Kind::Malformed, quoted(&reason.to_string()))
 }
 
 /// Another program's text, safe to show: control characters escaped, cut to a bearable length.
-fn printable(text: &str) -> String {
+fn quoted(text: &str) -> String {
     let mut shown = String::new();
     for (index, c) in text.chars().enumerate() {
         if index == MAX_QUOTED_CHARS {

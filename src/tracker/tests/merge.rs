@@ -1,18 +1,9 @@
+//! What happens to a rule's evidence over time.
+
 use super::*;
 
 /// A tool whose title speaks too, and whose screen has marks.
 const TITLED: &str = "
-name = 'x'
-summary = 'a tool of the tests'
-[start]
-command = ['x']
-[process]
-names = ['x']
-[submit]
-key = 'Enter'
-settle_ms = 1
-[interrupt]
-key = 'Escape'
 [version]
 tuned = '>=2, <3'
 [ready]

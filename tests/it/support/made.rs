@@ -1,6 +1,6 @@
 //! A mount of made-up agents: the kernel and the tree are real, what they show is said here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,11 +12,9 @@ use troop::fuse::Served;
 use troop::fuse::mount::Mountpoint;
 use troop::model::live::TurnSource;
 use troop::model::record::Backend;
-use troop::model::{
-    AgentId, AgentView, Lifecycle, LifecycleState, Listing, Record, Reply, ReplySource, Snapshot, Status, Turn,
-    TurnOutcome,
-};
+use troop::model::{AgentView, Listing, Reply, ReplySource, Snapshot, Status, Turn, TurnOutcome};
 use troop::port::{Hub, Request, pair};
+use troop::store::lifecycle;
 use troop::tool::Tools;
 
 /// The mount and the loop's part of it.
@@ -149,32 +147,13 @@ fn turn(number: u64, prompt: &str) -> Turn {
 /// A view as the engine makes it of a stopped agent, shown as a live one.
 fn view() -> AgentView {
     let now = Timestamp::now();
-    let path = |path: &str| std::path::Path::new(path).into();
-    let record = Record {
-        id: AgentId("a".into()),
-        name: "a".to_owned(),
-        generation: "g".into(),
-        lifecycle: Lifecycle {
-            state: LifecycleState::Stopped,
-            relaunchable: true,
-            updated_at: now,
-            stopped_at: None,
-            stop_reason: None,
-        },
-        backend: Backend::LocalInteractive,
-        tool: "stand-in".to_owned(),
-        manifest_path: path("/m"),
-        session_root: None,
-        agent_def_dir: None,
-        session: None,
-        last_session: "s".to_owned(),
-        lease: None,
-        gateway: None,
-        mailbox: None,
-    };
+    let record = lifecycle::begun("a", Backend::LocalInteractive, "stand-in", Path::new("/s"), "s", now);
     let mut world = World::new(Tools::with_overrides(&[]).0, Default::default(), "/".into());
-    world.take(Fact::Record { record: Box::new(record), path: path("/r"), manifest: Err("none".to_owned()) }, now);
-    let mut view = AgentView::clone(&world.publish(now).unwrap().stopped["a"]);
+    world.take(
+        Fact::Record { record: Box::new(record), path: Path::new("/r").into(), manifest: Err("none".to_owned()) },
+        now,
+    );
+    let mut view = AgentView::clone(&world.publish(now).unwrap().agents["a"]);
     set_status(&mut view, Status::Ready);
     view
 }
