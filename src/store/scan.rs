@@ -3,6 +3,7 @@
 
 use super::dir::Dir;
 use super::finding::{Finding, Severity};
+use super::parallel;
 use super::wire::external::{self, ExternalRecord};
 use super::wire::{self, MAX_RECORD_BYTES};
 use crate::error::{Error, Kind, Result};
@@ -63,8 +64,11 @@ impl Scan {
         &mut self,
         root: &Path,
         section: &str,
-        read: impl Fn(&Dir, &str) -> Result<Option<T>>,
-    ) -> Vec<(PathBuf, T)> {
+        read: impl Fn(&Dir, &str) -> Result<Option<T>> + Sync,
+    ) -> Vec<(PathBuf, T)>
+    where
+        T: Send,
+    {
         let path = root.join(section);
         let (dir, names) = match open_section(root, section).and_then(|dir| dir.map(listed).transpose()) {
             Ok(Some(listed)) => listed,
@@ -75,15 +79,18 @@ impl Scan {
             }
         };
         let mut found = Vec::new();
-        for (name, is_foreign) in names {
-            let entry_path = path.join(&name);
-            let name = name.to_str().filter(|_| !is_foreign);
-            let Some(name) = name else {
+        let read = parallel::map(&names, |(name, is_foreign)| {
+            let name = name.to_str().filter(|_| !is_foreign)?;
+            Some(read(&dir, name))
+        });
+        for ((name, _), read) in names.iter().zip(read) {
+            let entry_path = path.join(name);
+            let Some(read) = read else {
                 let sentence = "it is not an agent's directory and is ignored";
                 self.problems.push(Finding::new(Severity::Note, entry_path, sentence));
                 continue;
             };
-            match read(&dir, name) {
+            match read {
                 Ok(Some(value)) => found.push((entry_path.join(RECORD_FILE), value)),
                 Ok(None) if entry_path.is_dir() => {
                     let sentence = "there is no record.json in it";

@@ -7,6 +7,7 @@ pub use index::{INDEX_FILE, Index, Known};
 
 use super::launch::MANIFEST_FILE;
 use super::machine::Machine;
+use super::parallel;
 use crate::model::home::{SESSIONS, home_of};
 use crate::model::{Home, Record};
 use jiff::Timestamp;
@@ -43,33 +44,37 @@ pub fn homes<'a>(known: &[Known], records: impl Iterator<Item = &'a Record> + Cl
     }
     let live: BTreeSet<&Path> =
         records.filter(|record| record.claims_live(now)).filter_map(|record| record.session_root.as_deref()).collect();
-    let mut homes: Vec<Home> = seen
-        .into_iter()
-        .map(|(path, (last_seen, is_registered))| {
-            let roots = session_roots(&path);
-            let active = roots.iter().filter(|root| live.contains(root.as_path())).count();
-            Home { path, last_seen, active, total: roots.len(), is_registered }
-        })
-        .filter(|home| home.total > 0)
-        .collect();
+    let seen: Vec<_> = seen.into_iter().collect();
+    let counted = parallel::map(&seen, |(path, (last_seen, is_registered))| {
+        let (mut active, mut total) = (0, 0);
+        each_session(path, |root| {
+            total += 1;
+            active += usize::from(live.contains(root));
+        });
+        Home { path: path.clone(), last_seen: *last_seen, active, total, is_registered: *is_registered }
+    });
+    let mut homes: Vec<Home> = counted.into_iter().filter(|home| home.total > 0).collect();
     homes.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then_with(|| a.path.cmp(&b.path)));
     homes
 }
 
-/// The session roots in a Home: what has a manifest. A Home that cannot be read has none.
+/// The session roots in a Home, sorted: what has a manifest. A Home that cannot be read has none.
 pub fn session_roots(home: &Path) -> Vec<PathBuf> {
+    let mut roots = Vec::new();
+    each_session(home, |root| roots.push(root.to_owned()));
+    roots.sort();
+    roots
+}
+
+/// Shows each session root in a Home, [`MAX_SESSIONS`] at most.
+fn each_session(home: &Path, mut see: impl FnMut(&Path)) {
     let directories = |dir: &Path| {
         let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
         entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
     };
     let backends = directories(&home.join(SESSIONS));
-    let mut roots: Vec<PathBuf> = backends
-        .flat_map(|backend| directories(&backend))
-        .filter(|root| root.join(MANIFEST_FILE).is_file())
-        .take(MAX_SESSIONS)
-        .collect();
-    roots.sort();
-    roots
+    let roots = backends.flat_map(|backend| directories(&backend));
+    roots.filter(|root| root.join(MANIFEST_FILE).is_file()).take(MAX_SESSIONS).for_each(|root| see(&root));
 }
 
 #[cfg(test)]
