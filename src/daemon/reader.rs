@@ -1,12 +1,13 @@
 //! Reads records and manifests, one after the other, off the loop's thread.
 
+use super::config::Scope;
 use super::event::{Event, Events};
 use super::gateway::probe;
 use crate::engine::Fact;
 use crate::model::snapshot::Oddities;
 use crate::model::{AgentId, Manifest};
 use crate::store::homes::{Index, homes};
-use crate::store::{Change, Entry, Registry, Severity, manifest};
+use crate::store::{Change, Entry, Registry, Scan, manifest, parallel};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,9 +22,14 @@ pub(super) const MAX_CHANGES: usize = 1024;
 /// The shortest time between two countings of what is in the Homes: while many agents start, each changes it.
 const HOMES_GAP: Duration = Duration::from_secs(1);
 
-/// Reads whatever is said to have changed until nobody can say so any more; with an `index` the Homes as well.
+/// The most agents whose manifests are read at once.
+const MAX_AT_ONCE: usize = 128;
+
+/// Reads whatever is said to have changed until nobody can say so any more; with an `index` the Homes as well. With a `scope` of
+/// agents whose records have been read, everything is those.
 pub(super) async fn run(
     registry: Arc<Registry>,
+    scope: Scope,
     index: Option<Arc<Index>>,
     mut changes: mpsc::Receiver<Change>,
     events: Events,
@@ -51,10 +57,10 @@ pub(super) async fn run(
         if index.as_ref().is_some_and(|index| batch.iter().any(|change| changes_homes(change, index))) {
             homes_due.get_or_insert_with(|| counted.map_or_else(Instant::now, |counted| counted + HOMES_GAP));
         }
-        let (registry, events) = (registry.clone(), events.clone());
+        let (registry, scope, events) = (registry.clone(), scope.clone(), events.clone());
         // Each is sent as soon as it is read: what the loop has taken in, it has in a shape of its own.
         let read = tokio::task::spawn_blocking(move || {
-            batch.into_iter().try_for_each(|change| read(&registry, change, &|event| events.blocking_send(event)))
+            batch.into_iter().try_for_each(|change| read(&registry, &scope, change, &|event| events.blocking_send(event)))
         });
         if !matches!(read.await, Ok(Ok(()))) {
             return;
@@ -98,21 +104,21 @@ fn manifest_of(entry: &Entry) -> Result<Box<Manifest>, String> {
 /// Fails when nobody takes events any more.
 type Sent = Result<(), SendError<Event>>;
 
-fn read(registry: &Registry, change: Change, send: &impl Fn(Event) -> Sent) -> Sent {
+fn read(registry: &Registry, scope: &Scope, change: Change, send: &impl Fn(Event) -> Sent) -> Sent {
     let looked = Instant::now();
     match change {
-        Change::Rescan => scan(registry, send),
+        Change::Rescan => scan(registry, scope, send),
         Change::Record(dir) => match registry.read(&AgentId(dir.as_str().into())) {
             Ok(Some(entry)) => send(read_entry(entry, looked)),
             // A directory that is not named after its agent is found by looking at all of them.
             Ok(None) => {
                 send(Event::Missing { agent: AgentId(dir.into()), looked })?;
-                scan(registry, send)
+                scan(registry, scope, send)
             }
             // A record that cannot be read now may be half of a replacement; `doctor` names it.
             Err(error) => {
                 tracing::debug!(%error, "a record could not be read");
-                scan(registry, send)
+                scan(registry, scope, send)
             }
         },
         Change::Path(path) => send(Event::Changed(path)),
@@ -124,12 +130,17 @@ pub(super) fn read_entry(entry: Entry, looked: Instant) -> Event {
     Event::Read { manifest: manifest_of(&entry), gateway: probe(&entry.record), entry: Box::new(entry), looked }
 }
 
-fn scan(registry: &Registry, send: &impl Fn(Event) -> Sent) -> Sent {
+fn scan(registry: &Registry, scope: &Scope, send: &impl Fn(Event) -> Sent) -> Sent {
     let looked = Instant::now();
-    let scan = registry.scan();
+    let scan = match scope {
+        Scope::These(entries) => Scan { entries: entries.to_vec(), ..Scan::default() },
+        _ => registry.scan(),
+    };
     let present: BTreeSet<AgentId> = scan.entries.iter().map(|entry| entry.record.id.clone()).collect();
-    let problems = scan.problems.iter().filter(|finding| finding.severity != Severity::Note).count();
-    let oddities = Oddities { external: scan.external.len(), problems };
-    scan.entries.into_iter().try_for_each(|entry| send(read_entry(entry, looked)))?;
+    let oddities = Oddities { external: scan.external.len(), problems: scan.defects() };
+    for entries in scan.entries.chunks(MAX_AT_ONCE) {
+        let read = parallel::map(entries, |entry| read_entry(entry.clone(), looked));
+        read.into_iter().try_for_each(send)?;
+    }
     send(Event::Scanned { present, oddities, looked })
 }

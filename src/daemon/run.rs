@@ -162,7 +162,7 @@ impl Loop {
         if let (Some(index), Some(watch)) = (&index, &watch) {
             watch_index(index, watch);
         }
-        let reader = tokio::spawn(reader::run(registry, index, changed, events));
+        let reader = tokio::spawn(reader::run(registry, settings.scope.clone(), index, changed, events));
         Self {
             settings,
             world,

@@ -153,6 +153,11 @@ pub fn troop_mounts() -> Result<Vec<MountEntry>> {
     Ok(mountinfo::read()?.into_iter().filter(MountEntry::is_troop).collect())
 }
 
+/// The same that are the calling user's: nobody else's answers are to be believed.
+pub fn own_mounts() -> Result<Vec<MountEntry>> {
+    Ok(mountinfo::read()?.into_iter().filter(is_mine).collect())
+}
+
 /// Whether FUSE filesystems can be mounted here by the calling user.
 fn check_machine() -> Result<()> {
     root::open_device()?;

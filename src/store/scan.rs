@@ -50,6 +50,11 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// How many files could not be used, or only in spite of something.
+    pub fn defects(&self) -> usize {
+        self.problems.iter().filter(|finding| finding.severity != Severity::Note).count()
+    }
+
     /// Adds the registry at `root`. An id that is there already keeps its entry.
     pub(crate) fn add(&mut self, root: &Path, read_only: bool) {
         let found = self.children(root, LIVE_AGENTS, |dir, name| read_entry(dir, name, read_only));
