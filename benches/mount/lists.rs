@@ -1,6 +1,8 @@
 //! The lists of a thousand agents and of a thousand Homes, each a process of its own from start to end.
 
-use crate::support::{Fallible, Mount, Sandbox, median_and_p95, ms, plant, plant_at, plant_many, troop_bin, wait_status};
+use crate::support::{
+    Fallible, Mount, Sandbox, median_and_p95, ms, plant, plant_at, plant_many, troop_bin, wait_status,
+};
 use jiff::Timestamp;
 use nix::unistd::{SysconfVar, sysconf};
 use std::fs;
@@ -159,7 +161,8 @@ fn row(
     let cpu = (childrens_cpu()? - before) * 1e3 / times.len() as f64;
     let (median, _) = median_and_p95(&mut times);
     let (least, mount) = (times[0], if beside_mount { "yes" } else { "no" });
-    *table += &format!("| `troop {}`, {what} | {mount} | {median:.1} | {least:.1} | {cpu:.1} | {GOAL} |\n", args.join(" "));
+    *table +=
+        &format!("| `troop {}`, {what} | {mount} | {median:.1} | {least:.1} | {cpu:.1} | {GOAL} |\n", args.join(" "));
     Ok(())
 }
 

@@ -481,7 +481,11 @@ impl Loop {
     }
 
     fn publish(&mut self, now: Timestamp) {
-        if let Some(snapshot) = self.world.publish(now) {
+        // Before everything has been read once, nobody is served by a part: to show each makes many of few.
+        let is_first = self.world.agents.is_empty();
+        if (self.scanned || is_first || !self.accepted.is_empty())
+            && let Some(snapshot) = self.world.publish(now)
+        {
             self.hub.publish(snapshot);
         }
         for answer in self.accepted.drain(..) {

@@ -68,8 +68,7 @@ impl Listed {
     /// The same with the record it was made from, where it has one.
     pub fn with_source(agent: &AgentView, listing: Listing) -> Self {
         let identity = &agent.state.identity;
-        let source =
-            Source { generation: identity.generation_id.clone(), record: agent.record_path.to_path_buf() };
+        let source = Source { generation: identity.generation_id.clone(), record: agent.record_path.to_path_buf() };
         Self { source: identity.managed.then_some(source), ..Self::of(agent, listing) }
     }
 }

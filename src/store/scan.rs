@@ -3,11 +3,13 @@
 
 use super::dir::Dir;
 use super::finding::{Finding, Severity};
+use super::homes::Session;
 use super::parallel;
 use super::wire::external::{self, ExternalRecord};
 use super::wire::{self, MAX_RECORD_BYTES};
 use crate::error::{Error, Kind, Result};
 use crate::model::Record;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -50,6 +52,11 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// What the records say of sessions.
+    pub fn sessions(&self, now: Timestamp) -> Vec<Session> {
+        self.entries.iter().filter_map(|entry| Session::of(&entry.record, now)).collect()
+    }
+
     /// How many files could not be used, or only in spite of something.
     pub fn defects(&self) -> usize {
         self.problems.iter().filter(|finding| finding.severity != Severity::Note).count()
@@ -173,8 +180,7 @@ fn read_external(external_agents: &Dir, name: &str) -> Result<Option<ExternalRec
 }
 
 fn read_file(section: &Dir, name: &str) -> Result<Option<Vec<u8>>> {
-    let Some(dir) = section.child(name)? else { return Ok(None) };
-    dir.read(RECORD_FILE, MAX_RECORD_BYTES)
+    section.read_in(name, RECORD_FILE, MAX_RECORD_BYTES)
 }
 
 /// The names in a directory, sorted, and whether each is something else than a

@@ -11,8 +11,9 @@ use super::parallel;
 use crate::model::home::{SESSIONS, home_of};
 use crate::model::{Home, Record};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The most sessions of a Home that are counted.
 const MAX_SESSIONS: usize = 100_000;
@@ -29,21 +30,37 @@ pub fn hosted(index: &Index, session_root: &Path, now: Timestamp) {
     }
 }
 
+/// A session, as far as its record says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    root: Arc<Path>,
+    updated_at: Timestamp,
+    is_live: bool,
+}
+
+impl Session {
+    /// The session of a record, when it has a root.
+    pub fn of(record: &Record, now: Timestamp) -> Option<Self> {
+        let root = record.session_root.clone()?;
+        Some(Self { root, updated_at: record.lifecycle.updated_at, is_live: record.claims_live(now) })
+    }
+}
+
 /// The Homes of this machine: those of the index and those that records point into, newest first.
 /// One without sessions is left out.
-pub fn homes<'a>(known: &[Known], records: impl Iterator<Item = &'a Record> + Clone, now: Timestamp) -> Vec<Home> {
+pub fn homes(known: &[Known], sessions: &[Session]) -> Vec<Home> {
     let mut seen: BTreeMap<PathBuf, (Timestamp, bool)> = BTreeMap::new();
-    for record in records.clone() {
-        if let Some(home) = record.session_root.as_deref().and_then(home_of) {
-            let at = seen.entry(home.to_owned()).or_insert((record.lifecycle.updated_at, false));
-            at.0 = at.0.max(record.lifecycle.updated_at);
+    for session in sessions {
+        if let Some(home) = home_of(&session.root) {
+            let at = seen.entry(home.to_owned()).or_insert((session.updated_at, false));
+            at.0 = at.0.max(session.updated_at);
         }
     }
     for known in known {
         seen.insert(known.path.clone(), (known.last_seen, true));
     }
-    let live: BTreeSet<&Path> =
-        records.filter(|record| record.claims_live(now)).filter_map(|record| record.session_root.as_deref()).collect();
+    let live: HashSet<&Path> =
+        sessions.iter().filter(|session| session.is_live).map(|session| &*session.root).collect();
     let seen: Vec<_> = seen.into_iter().collect();
     let counted = parallel::map(&seen, |(path, (last_seen, is_registered))| {
         let (mut active, mut total) = (0, 0);
