@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// How long mounts may take to answer before they count as none.
-const LIMIT: Duration = Duration::from_millis(200);
+const LIMIT: Duration = Duration::from_millis(100);
 /// The most mounts that are asked.
 const MAX_MOUNTS: usize = 16;
 

@@ -24,6 +24,7 @@ mod recover;
 mod relaunch;
 mod role;
 mod run;
+mod show;
 mod sources;
 mod stop;
 mod survey;

@@ -65,15 +65,16 @@ async fn serve(state: &mut Loop, mut received: mpsc::Receiver<Event>, mut stoppe
             Waited::Event(None) | Waited::Request(None) => return,
             Waited::Time => {}
         }
-        for _ in 0..MAX_BATCH {
+        let at_once = if state.is_shown() { MAX_BATCH } else { MAX_EVENTS };
+        for _ in 0..at_once {
             let Ok(event) = received.try_recv() else { break };
             state.take(event, now);
         }
         state.pass_time(now);
         state.feed_roles(now);
-        state.publish(now);
+        state.show(now);
         state.feed(now);
-        state.publish(now);
+        state.show(now);
     }
 }
 
@@ -107,7 +108,7 @@ enum Waited {
 pub(super) struct Loop {
     pub(super) settings: Arc<Settings>,
     pub(super) world: World,
-    hub: Hub,
+    pub(super) hub: Hub,
     pub(super) hands: Hands,
     /// What is to be read again.
     changes: mpsc::Sender<Change>,
@@ -123,10 +124,10 @@ pub(super) struct Loop {
     read_at: HashMap<AgentId, Instant>,
     /// Whose last turn is being judged, and whether that is to be done once more.
     pub(super) judged: HashMap<AgentId, bool>,
-    scanned: bool,
-    settled: bool,
+    pub(super) scanned: bool,
+    pub(super) settled: bool,
     /// Commands answered once the snapshot that shows them is published.
-    accepted: Vec<Answer>,
+    pub(super) accepted: Vec<Answer>,
     last_refusal: HashMap<AgentId, (String, Instant)>,
     /// The relaunches that were settled: agent and generation, each once.
     settling: HashSet<(AgentId, Arc<str>)>,
@@ -290,7 +291,7 @@ impl Loop {
                         self.learn(Fact::Terminal(id.clone(), terminal), now);
                         self.check_turn(&id);
                     }
-                    self.publish(now);
+                    self.show(now);
                 }
             }
             Event::Ending(agent) => self.observers.forget(&agent),
@@ -431,9 +432,9 @@ impl Loop {
         for note in self.world.tick(now) {
             self.note(note, now);
         }
-        self.observers.pass_time(&self.world, now);
         self.settle_relaunches(now);
         self.look_for_agents(now);
+        self.observers.pass_time(&self.world, self.scanned, now);
         if !self.settled
             && self.scanned
             && self.discoveries.has_looked()
@@ -478,18 +479,5 @@ impl Loop {
             .map_or(IDLE, |at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).min(IDLE));
         let wake = (Instant::now() + world).min(self.observers.next_survey()).min(self.discoveries.next_look());
         self.prompts.next_wake().map_or(wake, |feed| wake.min(feed))
-    }
-
-    fn publish(&mut self, now: Timestamp) {
-        // Before everything has been read once, nobody is served by a part: to show each makes many of few.
-        let is_first = self.world.agents.is_empty();
-        if (self.scanned || is_first || !self.accepted.is_empty())
-            && let Some(snapshot) = self.world.publish(now)
-        {
-            self.hub.publish(snapshot);
-        }
-        for answer in self.accepted.drain(..) {
-            answer(Ok(()));
-        }
     }
 }

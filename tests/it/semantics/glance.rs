@@ -50,7 +50,7 @@ fn listed(world: &World, args: &[&str], path: &str) -> Vec<Value> {
 /// `troop list` prints the live agents by name, `--all` then also those that were stopped, and after them those that are
 /// retired, have run out or are on other machines; `--json` prints objects. Who lives says the registry, read anew each time. What
 /// they do says a mount of the same user that shows each of them in this life, and else a look at their terminals; both say the
-/// same. A mount of another registry is not asked, and one that does not answer within 0.2 seconds counts as none.
+/// same. A mount of another registry is not asked, and one that does not answer within 0.1 seconds counts as none.
 #[test]
 fn the_list() {
     let mut world = World::new();
@@ -79,7 +79,7 @@ fn the_list() {
     assert_eq!(statuses, [&live[..], &[("d", "stopped"), ("e", "retired")]].concat());
     assert_eq!(listed(&world, &[], cannot_look), told[..3]);
 
-    // Another registry has an agent of the same name and id, which is not there.
+    // Another registry has an agent of the same name and id, whose session has yet to come.
     let other = Sandbox::new();
     let (from, to) = (world.sandbox().registry().join("live_agents"), other.registry().join("live_agents"));
     for agent in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
@@ -93,7 +93,7 @@ fn the_list() {
     }
     let output = other.troop(["list", "--json"]).output().unwrap();
     let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((rows.len(), &rows[0]["name"], &rows[0]["status"]), (1, &"a".into(), &"gone".into()));
+    assert_eq!((rows.len(), &rows[0]["name"], &rows[0]["status"]), (1, &"a".into(), &"starting".into()));
 
     // A mount that has stopped still holds whoever asks it.
     let mount = world.mount().pid();
