@@ -1,6 +1,6 @@
 //! What a mount costs: listings, memory, delays, and doing nothing.
 //!
-//! `cargo bench --bench mount -- [tree|memory|delay|launch|idle|busy|waits|recover|registry|dashboard]...` prints a Markdown table for each,
+//! `cargo bench --bench mount -- [tree|memory|delay|launch|idle|busy|waits|recover|registry|lists|dashboard]...` prints a Markdown table for each,
 //! or for all of them. Every group works in a sandbox of its own, with its own tmux server.
 
 mod busy;
@@ -9,6 +9,7 @@ mod dashboard;
 mod delay;
 mod idle;
 mod launch;
+mod lists;
 mod memory;
 mod recover;
 mod registry;
@@ -27,7 +28,7 @@ struct Group {
     run: fn(measuring: bool) -> Fallible<String>,
 }
 
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 11] = [
     Group { name: "tree", run: tree::run },
     Group { name: "memory", run: memory::run },
     Group { name: "delay", run: delay::run },
@@ -37,6 +38,7 @@ const GROUPS: [Group; 10] = [
     Group { name: "waits", run: waits::run },
     Group { name: "recover", run: recover::run },
     Group { name: "registry", run: registry::run },
+    Group { name: "lists", run: lists::run },
     Group { name: "dashboard", run: dashboard::run },
 ];
 

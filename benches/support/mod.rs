@@ -38,10 +38,15 @@ pub const LOOK_AGAIN: Duration = Duration::from_micros(250);
 /// A record and a manifest of an agent whose tmux session does not exist, written with
 /// plain writes as a script would. Gives the record's path.
 pub fn plant(sandbox: &Sandbox, name: &str) -> Fallible<PathBuf> {
+    plant_at(sandbox, name, &sandbox.troop_home())
+}
+
+/// The same with the session in a Home of its own.
+pub fn plant_at(sandbox: &Sandbox, name: &str, home: &Path) -> Fallible<PathBuf> {
     // One that has just begun is starting, and whoever lists it waits a little for its session.
     let now = Timestamp::now() - SignedDuration::from_hours(1);
     let session_id = names::session_id(Backend::LocalInteractive, now);
-    let root = sandbox.troop_home().join("sessions").join(&session_id);
+    let root = home.join("sessions").join(Backend::LocalInteractive.as_str()).join(&session_id);
     let session = names::tmux_session_name(name, now.as_millisecond());
     let manifest_path = root.join("manifest.json");
     let record = lifecycle::begun(name, Backend::LocalInteractive, "claude", &root, &session, now);

@@ -30,7 +30,7 @@ pub(super) fn run(common: &Common, notify: &str) -> Result<()> {
     forward_signals(inbox.outbox().clone())?;
     mount::raise_file_limit();
     // A mount writes down what is observed; only where there is none do we.
-    let is_observed = mounted::agents(&context.settings.roots.registry).is_some();
+    let is_observed = mounted::ask().shows(&context.settings.roots.registry);
     let settings = Settings { scope: Scope::All, keeps_history: !is_observed, ..context.settings.clone() };
     let daemon = Daemon::start(settings)?;
     daemon.port().wait_for(FIRST_LOOK_LIMIT, |snapshot| snapshot.settled.then_some(()));

@@ -66,8 +66,7 @@ pub(super) fn found(registry: &Registry, tell: impl FnOnce(Error)) -> Vec<Home> 
         tell(error);
         Vec::new()
     });
-    let scan = registry.scan();
-    homes(&known, scan.entries.iter().map(|entry| &entry.record), Timestamp::now())
+    homes(&known, &registry.scan().sessions(Timestamp::now()))
 }
 
 /// Takes a Home out of the index.

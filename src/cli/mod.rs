@@ -11,6 +11,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod gc;
+mod glance;
 mod home;
 mod interop;
 mod launch;

@@ -1,41 +1,59 @@
-//! What a mount knows already: quicker than looking at every agent again.
+//! What mounts know already: quicker than looking at every agent again.
 
 use crate::fuse;
-use crate::model::Status;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
-use std::time::Duration;
+use crate::model::listed::Listed;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 /// How long mounts may take to answer before they count as none.
-const LIMIT: Duration = Duration::from_millis(200);
+const LIMIT: Duration = Duration::from_millis(100);
+/// The most mounts that are asked.
+const MAX_MOUNTS: usize = 16;
 
-/// The live agents that a mount shows, by name, where one answers whose agents have their records in `registry`. A mount
-/// without agents does not tell whose it is.
-pub(super) fn agents(registry: &Path) -> Option<Vec<(String, Status)>> {
-    let mounts: Vec<PathBuf> = fuse::mount::troop_mounts().ok()?.into_iter().map(|mount| mount.path).collect();
-    if mounts.is_empty() {
-        return None;
-    }
-    let registry = registry.to_owned();
-    let (answer, answered) = channel();
-    // A server that hangs would hold us as well; a thread that waits for it ends with the program.
-    let ask = std::thread::Builder::new().name("troop-asks".to_owned());
-    ask.spawn(move || answer.send(mounts.iter().find_map(|mount| read(mount, &registry)))).ok()?;
-    answered.recv_timeout(LIMIT).ok().flatten()
+/// The mounts that have been asked and may still answer.
+pub(super) struct Asked {
+    answers: Receiver<Vec<Listed>>,
+    until: Instant,
 }
 
-fn read(mount: &Path, registry: &Path) -> Option<Vec<(String, Status)>> {
-    let index = std::fs::read_to_string(mount.join("index")).ok()?;
-    let mut found = Vec::new();
-    for line in index.lines() {
-        let mut cells = line.split('\t');
-        let (name, status) = (cells.next()?, cells.next()?);
-        // Stopped agents are in the index too, and not in this directory.
-        let Ok(record) = std::fs::read_link(mount.join("agents").join(name).join("record")) else { continue };
-        if !record.starts_with(registry) {
-            return None;
-        }
-        found.push((name.to_owned(), Status::ALL.into_iter().find(|known| known.as_str() == status)?));
+/// Asks all mounts of this user for the agents that they show, each on a thread of its own: a server that hangs holds whoever
+/// asks it, and a thread that waits for it ends with the program.
+pub(super) fn ask() -> Asked {
+    let (answer, answers) = channel();
+    for mount in fuse::mount::own_mounts().unwrap_or_default().into_iter().take(MAX_MOUNTS) {
+        let answer = answer.clone();
+        let ask = move || {
+            if let Some(agents) = read(&mount.path) {
+                let _ = answer.send(agents);
+            }
+        };
+        // One that cannot be asked does not answer.
+        let _ = std::thread::Builder::new().name("troop-asks".to_owned()).spawn(ask);
     }
-    (!found.is_empty()).then_some(found)
+    Asked { answers, until: Instant::now() + LIMIT }
+}
+
+impl Asked {
+    /// Whether a mount shows live agents whose records are in `registry`. One without agents does not tell whose it is.
+    pub(super) fn shows(self, registry: &Path) -> bool {
+        let is_there = |agent: &Listed| agent.source.as_ref().is_some_and(|source| source.record.starts_with(registry));
+        self.first(|shown| shown.iter().any(is_there).then_some(())).is_some()
+    }
+
+    /// The first answer for which `fits` makes something; none when no mount gives one in time.
+    pub(super) fn first<T>(self, fits: impl Fn(Vec<Listed>) -> Option<T>) -> Option<T> {
+        loop {
+            let left = self.until.saturating_duration_since(Instant::now());
+            if let Some(found) = fits(self.answers.recv_timeout(left).ok()?) {
+                return Some(found);
+            }
+        }
+    }
+}
+
+/// The live agents that a mount shows; none when one of its lines is not understood.
+fn read(mount: &Path) -> Option<Vec<Listed>> {
+    let lines = std::fs::read_to_string(mount.join("agents.jsonl")).ok()?;
+    lines.lines().map(|line| serde_json::from_str(line).ok()).collect()
 }

@@ -2,10 +2,11 @@
 
 use super::args::Common;
 use super::context::Context;
-use super::list::{Row, row, table};
+use super::list::{cells, table};
 use super::signals;
 use crate::daemon::Scope;
 use crate::error::{Error, Result};
+use crate::model::listed::Listed;
 use crate::model::{Listing, Snapshot};
 use crate::port::Port;
 use std::collections::BTreeMap;
@@ -39,7 +40,7 @@ pub(super) fn run(common: &Common, json: bool) -> Result<()> {
 
 fn watch(port: &Port, in_place: bool, json: bool) -> Result<()> {
     let mut snapshot = port.snapshot();
-    let mut shown: Option<Vec<Row>> = None;
+    let mut shown: Option<Vec<Listed>> = None;
     let mut height = 0;
     loop {
         let rows = rows(&snapshot);
@@ -63,28 +64,28 @@ fn watch(port: &Port, in_place: bool, json: bool) -> Result<()> {
     }
 }
 
-fn rows(snapshot: &Snapshot) -> Vec<Row> {
-    snapshot.agents.values().map(|view| row(view, Listing::Live)).collect()
+fn rows(snapshot: &Snapshot) -> Vec<Listed> {
+    snapshot.agents.values().map(|view| Listed::of(view, Listing::Live)).collect()
 }
 
 /// The lines that are new or other than before, and one for each agent that is not listed any more.
-fn changed(before: &[Row], now: &[Row], json: bool) -> String {
-    let old: BTreeMap<&str, &Row> = before.iter().map(|row| (row.id.as_str(), row)).collect();
-    let mut lines: Vec<Row> = now.iter().filter(|row| old.get(row.id.as_str()) != Some(row)).cloned().collect();
+fn changed(before: &[Listed], now: &[Listed], json: bool) -> String {
+    let old: BTreeMap<&str, &Listed> = before.iter().map(|row| (row.id.as_str(), row)).collect();
+    let mut lines: Vec<Listed> = now.iter().filter(|row| old.get(row.id.as_str()) != Some(row)).cloned().collect();
     let left = before.iter().filter(|row| now.iter().all(|other| other.id != row.id) && row.status != "gone");
-    lines.extend(left.map(|row| Row { status: "gone".to_owned(), ..row.clone() }));
+    lines.extend(left.map(|row| Listed { status: "gone".to_owned(), ..row.clone() }));
     let mut text = String::new();
     for row in lines {
         let _ = match serde_json::to_string(&row).ok().filter(|_| json) {
             Some(line) => writeln!(text, "{line}"),
-            None => writeln!(text, "{}", row.cells().join("\t")),
+            None => writeln!(text, "{}", cells(&row).join("\t")),
         };
     }
     text
 }
 
 /// What puts the table in the place of one of `height` lines, and how many lines it has: those that fit.
-fn redrawn(rows: &[Row], height: usize) -> Result<(String, usize)> {
+fn redrawn(rows: &[Listed], height: usize) -> Result<(String, usize)> {
     let (columns, lines) = crossterm::terminal::size().unwrap_or(UNKNOWN_SIZE);
     let mut bytes = Vec::new();
     table(&mut bytes, rows).map_err(|error| Error::io("cannot make the table", &error))?;

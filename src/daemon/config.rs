@@ -1,9 +1,10 @@
 //! What a loop is started with.
 
 use crate::model::{AgentId, Presets};
-use crate::store::Roots;
+use crate::store::{Entry, Roots};
 use crate::tmux::Socket;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The variables every agent is given, when the launching process has them. What
 /// a tool needs beside them is named in its definition; nothing else passes.
@@ -47,6 +48,8 @@ const MAX_TOOLS: usize = 256;
 pub enum Scope {
     /// Every live agent.
     All,
+    /// These, whose records have just been read; no others are.
+    These(Arc<[Entry]>),
     /// One agent.
     Only(AgentId),
     /// Nobody, but every live agent's session is asked for.
@@ -59,7 +62,7 @@ impl Scope {
     /// Whether the session of that agent is asked for.
     pub(super) fn covers(&self, id: &AgentId) -> bool {
         match self {
-            Self::All | Self::Sessions => true,
+            Self::All | Self::These(_) | Self::Sessions => true,
             Self::Only(only) => only == id,
             Self::Records => false,
         }

@@ -25,6 +25,7 @@ mod recover;
 mod relaunch;
 mod role;
 mod run;
+mod show;
 mod sources;
 mod stop;
 mod survey;

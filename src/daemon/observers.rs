@@ -35,6 +35,8 @@ pub(super) struct Observers {
     /// Why nothing can be told here of sessions that are on other machines.
     elsewhere: HashMap<AgentId, String>,
     surveys: Surveys,
+    /// The servers that are still to be asked for somebody's session.
+    due: HashMap<PathBuf, Socket>,
     next_survey: Instant,
     last_serial: Serial,
     crowd: Arc<Crowd>,
@@ -74,6 +76,7 @@ impl Observers {
             all: HashMap::new(),
             elsewhere: HashMap::new(),
             surveys: Surveys::default(),
+            due: HashMap::new(),
             next_survey: Instant::now() + NEVER,
             last_serial: 0,
             crowd: Arc::new(Crowd::new(Instant::now())),
@@ -107,8 +110,8 @@ impl Observers {
         if !self.all.get(id).is_some_and(|observer| fits(observer)) {
             self.wait_for(id, socket.clone(), session.clone(), agent.record.generation.clone());
         }
-        if self.all.get(id).is_some_and(|observer| observer.task.is_none()) {
-            self.survey(&socket);
+        if self.all.get(id).is_some_and(|observer| observer.task.is_none()) && !self.due.contains_key(socket.path()) {
+            self.due.insert(socket.path().to_owned(), socket);
         }
     }
 
@@ -189,18 +192,16 @@ impl Observers {
         missing
     }
 
-    /// Asks again for sessions that are missing: soon for an agent that is
-    /// starting, rarely where nothing would announce them.
-    pub(super) fn pass_time(&mut self, world: &World, now: Timestamp) {
+    /// Asks for sessions: once all records have been read, each server once for all of them, and again for those that are
+    /// missing: soon for an agent that is starting, rarely where nothing would announce them.
+    pub(super) fn pass_time(&mut self, world: &World, all_read: bool, now: Timestamp) {
         if Instant::now() >= self.next_survey {
             self.next_survey = Instant::now() + NEVER;
-            let sockets: HashMap<PathBuf, Socket> = self
-                .all
-                .values()
-                .filter(|observer| observer.task.is_none())
-                .map(|observer| (observer.socket.path().to_owned(), observer.socket.clone()))
-                .collect();
-            sockets.values().for_each(|socket| self.survey(socket));
+            let waiting = self.all.values().filter(|observer| observer.task.is_none());
+            self.due.extend(waiting.map(|observer| (observer.socket.path().to_owned(), observer.socket.clone())));
+        }
+        if all_read {
+            std::mem::take(&mut self.due).values().for_each(|socket| self.survey(socket));
         }
         let starting = |id: &AgentId| {
             world.agents.get(id).is_some_and(|agent| agent.status() == Status::Starting && agent.is_live(now))

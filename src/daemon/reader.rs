@@ -1,13 +1,14 @@
 //! Reads records and manifests, one after the other, off the loop's thread.
 
+use super::config::Scope;
 use super::event::{Event, Events, Read};
 use super::gateway::probe;
 use crate::engine::Fact;
 use crate::model::snapshot::Oddities;
 use crate::model::{AgentId, Manifest};
-use crate::store::homes::{Index, homes};
+use crate::store::homes::{Index, Session, homes};
 use crate::store::machine::Mark;
-use crate::store::{Change, Entry, Registry, Severity, manifest};
+use crate::store::{Change, Entry, Registry, Scan, manifest, parallel};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,21 +23,31 @@ pub(super) const MAX_CHANGES: usize = 1024;
 /// The shortest time between two countings of what is in the Homes: while many agents start, each changes it.
 const HOMES_GAP: Duration = Duration::from_secs(1);
 
-/// Reads whatever is said to have changed until nobody can say so any more; with an `index` the Homes as well.
+/// The most agents whose manifests are read at once.
+const MAX_AT_ONCE: usize = 128;
+
+/// Reads whatever is said to have changed until nobody can say so any more; with an `index` the Homes as well. With a `scope` of
+/// agents whose records have been read, everything is those.
 pub(super) async fn run(
     registry: Arc<Registry>,
+    scope: Scope,
     index: Option<Arc<Index>>,
     mut changes: mpsc::Receiver<Change>,
     events: Events,
 ) {
     let mut homes_due: Option<Instant> = None;
     let mut counted: Option<Instant> = None;
+    // What all records said when they were read last, while nothing has changed since.
+    let mut sessions: Option<Vec<Session>> = None;
     loop {
         let first = tokio::select! {
             change = changes.recv() => change,
             () = due(homes_due) => {
                 (homes_due, counted) = (None, Some(Instant::now()));
-                if let Some(index) = &index && count_homes(registry.clone(), index.clone(), &events).await.is_err() {
+                let sessions = sessions.take();
+                if let Some(index) = &index
+                    && count_homes(registry.clone(), index.clone(), sessions, &events).await.is_err()
+                {
                     return;
                 }
                 continue;
@@ -52,14 +63,20 @@ pub(super) async fn run(
         if index.as_ref().is_some_and(|index| batch.iter().any(|change| changes_homes(change, index))) {
             homes_due.get_or_insert_with(|| counted.map_or_else(Instant::now, |counted| counted + HOMES_GAP));
         }
-        let (registry, events) = (registry.clone(), events.clone());
+        let (registry, scope, events) = (registry.clone(), scope.clone(), events.clone());
         // Each is sent as soon as it is read: what the loop has taken in, it has in a shape of its own.
         let read = tokio::task::spawn_blocking(move || {
-            batch.into_iter().try_for_each(|change| read(&registry, change, &|event| events.blocking_send(event)))
+            let send = |event| events.blocking_send(event);
+            let mut sessions = None;
+            for change in batch {
+                sessions = read(&registry, &scope, change, &send)?;
+            }
+            Ok::<_, SendError<Event>>(sessions)
         });
-        if !matches!(read.await, Ok(Ok(()))) {
-            return;
-        }
+        sessions = match read.await {
+            Ok(Ok(read)) => read,
+            _ => return,
+        };
     }
 }
 
@@ -78,11 +95,15 @@ fn changes_homes(change: &Change, index: &Index) -> bool {
 }
 
 /// Counts what is in the Homes. An index that cannot be read leaves those that records lead to.
-async fn count_homes(registry: Arc<Registry>, index: Arc<Index>, events: &Events) -> Result<(), SendError<Event>> {
+async fn count_homes(
+    registry: Arc<Registry>,
+    index: Arc<Index>,
+    sessions: Option<Vec<Session>>,
+    events: &Events,
+) -> Result<(), SendError<Event>> {
     let counted = tokio::task::spawn_blocking(move || {
         let known = index.known().inspect_err(|error| tracing::warn!(%error, "the index of Homes is not used"));
-        let scan = registry.scan();
-        homes(&known.unwrap_or_default(), scan.entries.iter().map(|entry| &entry.record), Timestamp::now())
+        homes(&known.unwrap_or_default(), &sessions.unwrap_or_else(|| registry.scan().sessions(Timestamp::now())))
     });
     match counted.await {
         Ok(homes) => events.send(Event::fact(Fact::Homes(homes))).await,
@@ -99,24 +120,30 @@ fn manifest_of(entry: &Entry) -> Result<Box<Manifest>, String> {
 /// Fails when nobody takes events any more.
 type Sent = Result<(), SendError<Event>>;
 
-fn read(registry: &Registry, change: Change, send: &impl Fn(Event) -> Sent) -> Sent {
+/// Reads what has changed; what all records say of sessions, where all were read.
+fn read(
+    registry: &Registry,
+    scope: &Scope,
+    change: Change,
+    send: &impl Fn(Event) -> Sent,
+) -> Result<Option<Vec<Session>>, SendError<Event>> {
     let looked = Instant::now();
     match change {
-        Change::Rescan => scan(registry, send),
+        Change::Rescan => scan(registry, scope, send).map(Some),
         Change::Record(dir) => match registry.read(&AgentId(dir.as_str().into())) {
-            Ok(Some(entry)) => send(read_entry(entry, looked)),
+            Ok(Some(entry)) => send(read_entry(entry, looked)).map(|()| None),
             // A directory that is not named after its agent is found by looking at all of them.
             Ok(None) => {
                 send(Event::Missing { agent: AgentId(dir.into()), looked })?;
-                scan(registry, send)
+                scan(registry, scope, send).map(Some)
             }
             // A record that cannot be read now may be half of a replacement; `doctor` names it.
             Err(error) => {
                 tracing::debug!(%error, "a record could not be read");
-                scan(registry, send)
+                scan(registry, scope, send).map(Some)
             }
         },
-        Change::Path(path) => send(Event::Changed(path)),
+        Change::Path(path) => send(Event::Changed(path)).map(|()| None),
     }
 }
 
@@ -132,12 +159,19 @@ pub(super) fn read_entry(entry: Entry, looked: Instant) -> Event {
     }))
 }
 
-fn scan(registry: &Registry, send: &impl Fn(Event) -> Sent) -> Sent {
+fn scan(registry: &Registry, scope: &Scope, send: &impl Fn(Event) -> Sent) -> Result<Vec<Session>, SendError<Event>> {
     let looked = Instant::now();
-    let scan = registry.scan();
+    let scan = match scope {
+        Scope::These(entries) => Scan { entries: entries.to_vec(), ..Scan::default() },
+        _ => registry.scan(),
+    };
+    let sessions = scan.sessions(Timestamp::now());
     let present: BTreeSet<AgentId> = scan.entries.iter().map(|entry| entry.record.id.clone()).collect();
-    let problems = scan.problems.iter().filter(|finding| finding.severity != Severity::Note).count();
-    let oddities = Oddities { external: scan.external.len(), problems };
-    scan.entries.into_iter().try_for_each(|entry| send(read_entry(entry, looked)))?;
-    send(Event::Scanned { present, oddities, looked })
+    let oddities = Oddities { external: scan.external.len(), problems: scan.defects() };
+    for entries in scan.entries.chunks(MAX_AT_ONCE) {
+        let read = parallel::map(entries, |entry| read_entry(entry.clone(), looked));
+        read.into_iter().try_for_each(send)?;
+    }
+    send(Event::Scanned { present, oddities, looked })?;
+    Ok(sessions)
 }

@@ -64,15 +64,16 @@ async fn serve(state: &mut Loop, mut received: mpsc::Receiver<Event>, mut stoppe
             Waited::Event(None) | Waited::Request(None) => return,
             Waited::Time => {}
         }
-        for _ in 0..MAX_BATCH {
+        let at_once = if state.is_shown() { MAX_BATCH } else { MAX_EVENTS };
+        for _ in 0..at_once {
             let Ok(event) = received.try_recv() else { break };
             state.take(event, now);
         }
         state.pass_time(now);
         state.feed_roles(now);
-        state.publish(now);
+        state.show(now);
         state.feed(now);
-        state.publish(now);
+        state.show(now);
     }
 }
 
@@ -98,7 +99,7 @@ enum Waited {
 pub(super) struct Loop {
     pub(super) settings: Arc<Settings>,
     pub(super) world: World,
-    hub: Hub,
+    pub(super) hub: Hub,
     pub(super) hands: Hands,
     /// What is to be read again.
     changes: mpsc::Sender<Change>,
@@ -114,10 +115,10 @@ pub(super) struct Loop {
     read_at: HashMap<AgentId, Instant>,
     /// Whose last turn is being judged, and whether that is to be done once more.
     pub(super) judged: HashMap<AgentId, bool>,
-    scanned: bool,
-    settled: bool,
+    pub(super) scanned: bool,
+    pub(super) settled: bool,
     /// Commands answered once the snapshot that shows them is published.
-    accepted: Vec<Answer>,
+    pub(super) accepted: Vec<Answer>,
     last_refusal: HashMap<AgentId, (String, Instant)>,
     /// The relaunches that were settled: agent and generation, each once.
     settling: HashSet<(AgentId, Arc<str>)>,
@@ -153,7 +154,7 @@ impl Loop {
         if let (Some(index), Some(watch)) = (&index, &watch) {
             watch_index(index, watch);
         }
-        let reader = tokio::spawn(reader::run(registry, index, changed, events));
+        let reader = tokio::spawn(reader::run(registry, settings.scope.clone(), index, changed, events));
         Self {
             settings,
             world,
@@ -219,9 +220,9 @@ impl Loop {
         for note in self.world.tick(now) {
             self.note(note, now);
         }
-        self.observers.pass_time(&self.world, now);
         self.settle_relaunches(now);
         self.look_for_agents(now);
+        self.observers.pass_time(&self.world, self.scanned, now);
         if !self.settled
             && self.scanned
             && self.discoveries.has_looked()
@@ -266,14 +267,5 @@ impl Loop {
             .map_or(IDLE, |at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).min(IDLE));
         let wake = (Instant::now() + world).min(self.observers.next_survey()).min(self.discoveries.next_look());
         self.prompts.next_wake().map_or(wake, |feed| wake.min(feed))
-    }
-
-    fn publish(&mut self, now: Timestamp) {
-        if let Some(snapshot) = self.world.publish(now) {
-            self.hub.publish(snapshot);
-        }
-        for answer in self.accepted.drain(..) {
-            answer(Ok(()));
-        }
     }
 }

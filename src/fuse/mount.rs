@@ -155,10 +155,18 @@ pub fn troop_mounts() -> Result<Vec<MountEntry>> {
     Ok(mountinfo::read()?.into_iter().filter(MountEntry::is_troop).collect())
 }
 
+/// The same that are the calling user's: nobody else's answers are to be believed.
+pub fn own_mounts() -> Result<Vec<MountEntry>> {
+    Ok(mountinfo::read()?.into_iter().filter(is_mine).collect())
+}
+
 /// The troops of the calling user, and how each answers; one that hangs takes two seconds.
 pub fn pulses() -> Result<Vec<(PathBuf, Pulse)>> {
-    let mine = troop_mounts()?.into_iter().filter(is_mine);
-    Ok(mine.map(|mount| (place::pulse(&mount.path), mount.path)).map(|(pulse, path)| (path, pulse)).collect())
+    Ok(own_mounts()?
+        .into_iter()
+        .map(|mount| (place::pulse(&mount.path), mount.path))
+        .map(|(pulse, path)| (path, pulse))
+        .collect())
 }
 
 /// Detaches the troop at `path` if it is one of the calling user and its server has died; [`Kind::Busy`] if it lives.

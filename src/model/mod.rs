@@ -11,6 +11,7 @@ pub mod headless;
 pub mod history;
 pub mod home;
 pub mod launch_options;
+pub mod listed;
 pub mod live;
 pub mod name;
 pub mod pane;

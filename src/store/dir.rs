@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Kind, Result};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use std::fs::{File, OpenOptions, Permissions};
@@ -71,6 +71,18 @@ impl Dir {
             Ok(fd) => read_regular(File::from(fd), limit).map(Some),
             Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(self.refusal("read", name, errno)),
+        }
+    }
+
+    /// The same of the file `name` in the real directory `child`. `None` when there is no such directory or file.
+    pub(crate) fn read_in(&self, child: &str, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_BENEATH);
+        match openat2(&self.fd, [child, name].join("/").as_str(), how) {
+            Ok(fd) => read_regular(File::from(fd), limit).map(Some),
+            Err(Errno::ENOENT) => Ok(None),
+            // Step by step it is known at which one it fails; and a container may refuse the call itself.
+            Err(_) => self.child(child)?.map_or(Ok(None), |dir| dir.read(name, limit)),
         }
     }
 

@@ -73,9 +73,9 @@ pub(crate) fn read_wire(path: &Path) -> Result<ManifestV4> {
     let mut attempt = 1;
     loop {
         let bytes = read_bytes(path)?;
-        let torn = is_torn(&bytes);
-        if !torn {
-            return decode(&bytes);
+        let decoded = decode(&bytes);
+        if decoded.is_ok() || !is_torn(&bytes) {
+            return decoded;
         }
         if attempt == TORN_ATTEMPTS {
             return Err(malformed(format_args!(
@@ -106,8 +106,15 @@ pub(super) fn change(path: &Path, change: impl FnOnce(&mut ManifestV4)) -> Resul
 
 /// The bytes of a manifest, checked against each other.
 pub(crate) fn decode(bytes: &[u8]) -> Result<ManifestV4> {
-    wire::schema_version(bytes, 0, &[SCHEMA_VERSION.into()])?;
-    let manifest = wire::object::<ManifestV4>(bytes)?;
+    let is_that = |manifest: &ManifestV4| manifest.schema_version == SCHEMA_VERSION;
+    let manifest = match wire::object::<ManifestV4>(bytes).ok().filter(is_that) {
+        Some(manifest) => manifest,
+        // Of another version that is said first.
+        None => {
+            wire::schema_version(bytes, 0, &[SCHEMA_VERSION.into()])?;
+            wire::object::<ManifestV4>(bytes)?
+        }
+    };
     manifest.check().map_err(malformed)?;
     Ok(manifest)
 }

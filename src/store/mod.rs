@@ -25,6 +25,7 @@ pub mod machine;
 pub mod managed;
 pub mod manifest;
 pub mod names;
+pub mod parallel;
 pub mod plan;
 pub mod registry;
 pub mod reports;

@@ -3,10 +3,13 @@
 
 use super::dir::Dir;
 use super::finding::{Finding, Severity};
+use super::homes::Session;
+use super::parallel;
 use super::wire::external::{self, ExternalRecord};
 use super::wire::{self, MAX_RECORD_BYTES};
 use crate::error::{Error, Kind, Result};
 use crate::model::Record;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -49,6 +52,16 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// What the records say of sessions.
+    pub fn sessions(&self, now: Timestamp) -> Vec<Session> {
+        self.entries.iter().filter_map(|entry| Session::of(&entry.record, now)).collect()
+    }
+
+    /// How many files could not be used, or only in spite of something.
+    pub fn defects(&self) -> usize {
+        self.problems.iter().filter(|finding| finding.severity != Severity::Note).count()
+    }
+
     /// Adds the registry at `root`. An id that is there already keeps its entry.
     pub(crate) fn add(&mut self, root: &Path, read_only: bool) {
         let found = self.children(root, LIVE_AGENTS, |dir, name| read_entry(dir, name, read_only));
@@ -63,8 +76,11 @@ impl Scan {
         &mut self,
         root: &Path,
         section: &str,
-        read: impl Fn(&Dir, &str) -> Result<Option<T>>,
-    ) -> Vec<(PathBuf, T)> {
+        read: impl Fn(&Dir, &str) -> Result<Option<T>> + Sync,
+    ) -> Vec<(PathBuf, T)>
+    where
+        T: Send,
+    {
         let path = root.join(section);
         let (dir, names) = match open_section(root, section).and_then(|dir| dir.map(listed).transpose()) {
             Ok(Some(listed)) => listed,
@@ -75,15 +91,18 @@ impl Scan {
             }
         };
         let mut found = Vec::new();
-        for (name, is_foreign) in names {
-            let entry_path = path.join(&name);
-            let name = name.to_str().filter(|_| !is_foreign);
-            let Some(name) = name else {
+        let read = parallel::map(&names, |(name, is_foreign)| {
+            let name = name.to_str().filter(|_| !is_foreign)?;
+            Some(read(&dir, name))
+        });
+        for ((name, _), read) in names.iter().zip(read) {
+            let entry_path = path.join(name);
+            let Some(read) = read else {
                 let sentence = "it is not an agent's directory and is ignored";
                 self.problems.push(Finding::new(Severity::Note, entry_path, sentence));
                 continue;
             };
-            match read(&dir, name) {
+            match read {
                 Ok(Some(value)) => found.push((entry_path.join(RECORD_FILE), value)),
                 Ok(None) if entry_path.is_dir() => {
                     let sentence = "there is no record.json in it";
@@ -161,8 +180,7 @@ fn read_external(external_agents: &Dir, name: &str) -> Result<Option<ExternalRec
 }
 
 fn read_file(section: &Dir, name: &str) -> Result<Option<Vec<u8>>> {
-    let Some(dir) = section.child(name)? else { return Ok(None) };
-    dir.read(RECORD_FILE, MAX_RECORD_BYTES)
+    section.read_in(name, RECORD_FILE, MAX_RECORD_BYTES)
 }
 
 /// The names in a directory, sorted, and whether each is something other than a

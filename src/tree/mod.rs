@@ -382,7 +382,7 @@ impl RootFile {
             Self::Homes => Node::Homes,
             Self::Tools => Node::Tools,
             Self::HistoryJsonl | Self::HistoryJsonlBefore => return log::root_node(snapshot, self),
-            Self::Readme | Self::Control | Self::Index => Node::RootFile(self),
+            Self::Readme | Self::Control | Self::Index | Self::AgentsJsonl => Node::RootFile(self),
         })
     }
 }

@@ -8,8 +8,9 @@ use super::table::{AgentFile, RootFile};
 use super::turns;
 use crate::command::{AGENT_VERBS, TROOP_VERBS, VerbDoc};
 use crate::model::history::Part;
+use crate::model::listed::Listed;
 use crate::model::snapshot::printable;
-use crate::model::{AgentView, HistoryFormat, LiveState, Snapshot};
+use crate::model::{AgentView, HistoryFormat, Listing, LiveState, Snapshot};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -58,6 +59,7 @@ pub fn content(snapshot: &Snapshot, node: Node) -> Option<Content> {
             Some(fixed(text))
         }
         Node::RootFile(RootFile::Index) => Some(fixed(index(snapshot))),
+        Node::RootFile(RootFile::AgentsJsonl) => Some(Content::Fixed(agents_jsonl(snapshot).into())),
         Node::ToolFile(_) => snapshot
             .tools
             .iter()
@@ -142,6 +144,19 @@ fn index(snapshot: &Snapshot) -> String {
         let _ = writeln!(text, "{}", row.join("\t"));
     }
     text
+}
+
+fn agents_jsonl(snapshot: &Snapshot) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for agent in snapshot.agents.values() {
+        let before = bytes.len();
+        if serde_json::to_writer(&mut bytes, &Listed::with_source(agent, Listing::Live)).is_err() {
+            bytes.truncate(before);
+            continue;
+        }
+        bytes.push(b'\n');
+    }
+    bytes
 }
 
 /// The verbs that would be accepted now.

@@ -82,6 +82,7 @@ table! {
         Readme "README" Read "how to use the mount";
         Control "control" ReadWrite "verbs for the whole troop; reading lists them";
         Index "index" Read "one line per agent, TAB-separated: name status tool since cwd";
+        AgentsJsonl "agents.jsonl" Read "one line per live agent, as in troop list --json, with its generation and record";
         HistoryJsonl "history.jsonl" Read "every agent's events in one file, one a line";
         HistoryJsonlBefore "history.jsonl.1" Read "what it was before it was full; there from then on";
         Agents "agents" Dir "one directory per live agent; mkdir launches one";

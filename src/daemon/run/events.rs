@@ -72,7 +72,7 @@ impl Loop {
                         self.learn(Fact::Terminal(id.clone(), terminal), now);
                         self.check_turn(&id);
                     }
-                    self.publish(now);
+                    self.show(now);
                 }
             }
             Event::Ending(agent) => self.observers.forget(&agent),

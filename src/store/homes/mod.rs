@@ -6,12 +6,14 @@ mod index;
 pub use index::{INDEX_FILE, Index, Known};
 
 use super::machine::{Machine, Mark};
+use super::parallel;
 use super::session_root::MANIFEST_FILE;
 use crate::model::home::{SESSIONS, home_of};
 use crate::model::{Home, Record};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The most sessions of a Home that are counted.
 const MAX_SESSIONS: usize = 100_000;
@@ -29,48 +31,68 @@ pub fn hosted(index: &Index, registry: &Path, session_root: &Path, now: Timestam
     }
 }
 
+/// A session, as far as its record says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    root: Arc<Path>,
+    updated_at: Timestamp,
+    is_live: bool,
+}
+
+impl Session {
+    /// The session of a record, when it has a root.
+    pub fn of(record: &Record, now: Timestamp) -> Option<Self> {
+        let root = record.session_root.clone()?;
+        Some(Self { root, updated_at: record.lifecycle.updated_at, is_live: record.claims_live(now) })
+    }
+}
+
 /// The Homes of this machine: those of the index and those that records point into, newest first.
 /// One without sessions is left out.
-pub fn homes<'a>(known: &[Known], records: impl Iterator<Item = &'a Record> + Clone, now: Timestamp) -> Vec<Home> {
+pub fn homes(known: &[Known], sessions: &[Session]) -> Vec<Home> {
     let mut seen: BTreeMap<PathBuf, (Timestamp, bool)> = BTreeMap::new();
-    for record in records.clone() {
-        if let Some(home) = record.session_root.as_deref().and_then(home_of) {
-            let at = seen.entry(home.to_owned()).or_insert((record.lifecycle.updated_at, false));
-            at.0 = at.0.max(record.lifecycle.updated_at);
+    for session in sessions {
+        if let Some(home) = home_of(&session.root) {
+            let at = seen.entry(home.to_owned()).or_insert((session.updated_at, false));
+            at.0 = at.0.max(session.updated_at);
         }
     }
     for known in known {
         seen.insert(known.path.clone(), (known.last_seen, true));
     }
-    let live: BTreeSet<&Path> =
-        records.filter(|record| record.claims_live(now)).filter_map(|record| record.session_root.as_deref()).collect();
-    let mut homes: Vec<Home> = seen
-        .into_iter()
-        .map(|(path, (last_seen, is_registered))| {
-            let roots = session_roots(&path);
-            let active = roots.iter().filter(|root| live.contains(root.as_path())).count();
-            Home { path, last_seen, active, total: roots.len(), is_registered }
-        })
-        .filter(|home| home.total > 0)
-        .collect();
+    let live: HashSet<&Path> =
+        sessions.iter().filter(|session| session.is_live).map(|session| &*session.root).collect();
+    let seen: Vec<_> = seen.into_iter().collect();
+    let counted = parallel::map(&seen, |(path, (last_seen, is_registered))| {
+        let (mut active, mut total) = (0, 0);
+        each_session(path, |root| {
+            total += 1;
+            active += usize::from(live.contains(root));
+        });
+        Home { path: path.clone(), last_seen: *last_seen, active, total, is_registered: *is_registered }
+    });
+    let mut homes: Vec<Home> = counted.into_iter().filter(|home| home.total > 0).collect();
     homes.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then_with(|| a.path.cmp(&b.path)));
     homes
 }
 
-/// The session roots in a Home: what has a manifest. A Home that cannot be read has none.
+/// The session roots in a Home, sorted: what has a manifest. A Home that cannot be read has none.
 pub fn session_roots(home: &Path) -> Vec<PathBuf> {
+    let mut roots = Vec::new();
+    each_session(home, |root| roots.push(root.to_owned()));
+    roots.sort();
+    roots
+}
+
+/// Shows each session root in a Home, [`MAX_SESSIONS`] at most.
+fn each_session(home: &Path, mut see: impl FnMut(&Path)) {
     let directories = |dir: &Path| {
         let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
         entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
     };
     let backends = directories(&home.join(SESSIONS));
-    let mut roots: Vec<PathBuf> = backends
-        .flat_map(|backend| directories(&backend))
-        .filter(|root| root.join(MANIFEST_FILE).is_file())
-        .take(MAX_SESSIONS)
-        .collect();
-    roots.sort();
-    roots
+    let roots = backends.flat_map(|backend| directories(&backend));
+    roots.filter(|root| root.join(MANIFEST_FILE).is_file()).take(MAX_SESSIONS).for_each(|root| see(&root));
 }
 
 #[cfg(test)]

@@ -52,6 +52,11 @@ struct Liveness {
 }
 
 impl RecordV3 {
+    /// Whether it says so itself.
+    pub(crate) fn is_that(&self) -> bool {
+        self.schema_version == 3
+    }
+
     pub(crate) fn into_record(self) -> Result<Record, Reason> {
         let (Object(lifecycle), Object(identity), Object(terminal)) = (self.lifecycle, self.identity, self.terminal);
         let (manifest_path, session_root, agent_def_dir) = self.runtime.0.into_paths()?;

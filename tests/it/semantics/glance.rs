@@ -3,7 +3,7 @@
 use super::World;
 use super::world::LIMIT;
 use crate::support::sandbox::troop_bin;
-use crate::support::{Person, wait_for, wait_until};
+use crate::support::{Person, Sandbox, wait_for, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -33,6 +33,75 @@ fn the_status_line() {
     assert_eq!(line(&world), "1 blocked: a · 2 active · 1 down\n", "d is pending or active by now");
     world.mount().end(Signal::SIGTERM);
     wait_for("the same without a mount", LIMIT, || line(&world) == "1 blocked: a · 2 active · 1 down\n");
+}
+
+/// What a list says of each agent, and what it says of when and why, which who has just come knows less of.
+fn listed(world: &World, args: &[&str], path: &str) -> Vec<Value> {
+    let mut command = world.sandbox().command(troop_bin());
+    let output = command.args([&["list", "--json"], args].concat()).env("PATH", path).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mut rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    for row in &mut rows {
+        row.as_object_mut().unwrap().retain(|name, _| name != "since" && name != "why");
+    }
+    rows
+}
+
+/// `troop list` prints the live agents by name, `--all` then also those that were stopped, and after them those that are
+/// retired, have run out or are on other machines; `--json` prints objects. Who lives says the registry, read anew each time. What
+/// they do says a mount of the same user that shows each of them in this life, and else a look at their terminals; both say the
+/// same. A mount of another registry is not asked, and one that does not answer within 0.1 seconds counts as none.
+#[test]
+fn the_list() {
+    let mut world = World::new();
+    let usual = std::env::var("PATH").unwrap();
+    // Whoever finds no tmux cannot look.
+    let (looks, cannot_look) = (usual.as_str(), "/nowhere");
+    assert_eq!(world.troop(&["list"]).out, "no agents; launch one with: troop launch NAME\n");
+    for name in ["a", "b", "c", "d", "e"] {
+        world.launch(name);
+    }
+    for name in ["d", "e"] {
+        assert_eq!(world.troop(&["stop", name]).code, Some(0));
+    }
+    world.wait_there("stopped/e");
+    fs::remove_dir(world.at("stopped/e")).unwrap();
+    world.write("agents/a/prompt", "sim:ask");
+    world.write("agents/b/prompt", "sim:work=600000");
+    world.write("agents/c/prompt", "sim:exit");
+    let live = [("a", "blocked"), ("b", "active"), ("c", "down")];
+    for (name, status) in live {
+        world.wait_status(name, status);
+    }
+    let told = listed(&world, &["--all"], cannot_look);
+    let statuses: Vec<_> =
+        told.iter().map(|row| (row["name"].as_str().unwrap(), row["status"].as_str().unwrap())).collect();
+    assert_eq!(statuses, [&live[..], &[("d", "stopped"), ("e", "retired")]].concat());
+    assert_eq!(listed(&world, &[], cannot_look), told[..3]);
+
+    // Another registry has an agent of the same name and id, whose session has yet to come.
+    let other = Sandbox::new();
+    let (from, to) = (world.sandbox().registry().join("live_agents"), other.registry().join("live_agents"));
+    for agent in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let record = fs::read_to_string(agent.path().join("record.json")).unwrap();
+        if record.contains("\"agent_name\": \"a\"") {
+            let session = told[0]["tmux_session"].as_str().unwrap();
+            fs::create_dir_all(to.join(agent.file_name())).unwrap();
+            fs::write(to.join(agent.file_name()).join("record.json"), record.replace(session, "no-such-session"))
+                .unwrap();
+        }
+    }
+    let output = other.troop(["list", "--json"]).output().unwrap();
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((rows.len(), &rows[0]["name"], &rows[0]["status"]), (1, &"a".into(), &"starting".into()));
+
+    // A mount that has stopped still holds whoever asks it.
+    let mount = world.mount().pid();
+    kill(mount, Signal::SIGSTOP).unwrap();
+    wait_for("the same beside a mount that hangs", LIMIT, || listed(&world, &["--all"], looks) == told);
+    kill(mount, Signal::SIGCONT).unwrap();
+    world.mount().end(Signal::SIGTERM);
+    wait_for("the same without a mount", LIMIT, || listed(&world, &["--all"], looks) == told);
 }
 
 /// Lines that a program prints, and the program.

@@ -28,6 +28,7 @@ pub fn everything(dir: &Path) -> Vec<PathBuf> {
 ///     README          how to use the mount
 ///     control         verbs for the whole troop; reading lists them
 ///     index           one line per agent, TAB-separated: name, status, tool, since, cwd
+///     agents.jsonl    one line per live agent, an object as in `troop list --json`, with `source`: its generation and record
 ///     history.jsonl   every agent's events in one file, one a line
 ///     history.jsonl.1 what it was before it was full; there from then on
 ///     agents/NAME/    one directory per live agent
@@ -49,6 +50,7 @@ fn the_names() {
     let top = [
         "README",
         "agents",
+        "agents.jsonl",
         "by-id",
         "by-status",
         "by-tool",
@@ -105,6 +107,13 @@ fn the_names() {
     assert_eq!((columns[0], columns[1], columns[2]), ("a", "ready", "stand-in"));
     columns[3].parse::<jiff::Timestamp>().unwrap();
     assert_eq!(Path::new(columns[4]), world.sandbox().work());
+    let mut line: serde_json::Value = serde_json::from_str(&world.read("agents.jsonl")).unwrap();
+    let source = line.as_object_mut().unwrap().remove("source").unwrap();
+    let record: serde_json::Value = serde_json::from_str(&world.read("agents/a/record")).unwrap();
+    assert_eq!(source["generation"], record["generation_id"]);
+    assert_eq!(source["record"].as_str(), fs::read_link(world.at("agents/a/record")).unwrap().to_str());
+    let listed: serde_json::Value = serde_json::from_str(&world.troop(&["list", "--json"]).out).unwrap();
+    assert_eq!(listed, serde_json::json!([line]));
     let control = world.read("control");
     assert!(control.starts_with("launch NAME") && control.contains("\nrescan"), "{control}");
     assert!(world.read("agents/a/screen").contains("ready"));
