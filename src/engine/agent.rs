@@ -36,6 +36,7 @@ impl Agent {
             match &event.kind {
                 EventKind::Prompt { text, .. } => {
                     (self.prompt, self.asked_at) = (text.as_str().into(), Some(event.at));
+                    self.tracker.nothing_recorded();
                     elsewhere = Some(Elsewhere::Accepted(event.at));
                 }
                 EventKind::Receipt(receipt) => {
@@ -47,6 +48,10 @@ impl Agent {
                     show_receipt(&mut self.receipts, pressed);
                 }
                 EventKind::TurnEnded { .. } => elsewhere = Some(Elsewhere::Over),
+                EventKind::Status { from, to, .. } => self.tracker.recorded(*from, *to, event.at),
+                EventKind::Launched { .. } | EventKind::Relaunched { .. } | EventKind::Stopped { .. } => {
+                    self.tracker.nothing_recorded();
+                }
                 _ => {}
             }
         }

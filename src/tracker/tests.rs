@@ -300,6 +300,7 @@ fn a_program_without_rules_is_judged_by_stillness() {
 
 /// What happens to a rule's evidence over time.
 mod merge;
+mod recorded;
 mod sent;
 
 /// A report of the tests' usual source.
