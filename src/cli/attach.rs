@@ -63,10 +63,12 @@ impl Around {
 
     /// Has the client that was used last on the dashboard's session show that pane.
     fn switch(&self, target: &str) -> Result<()> {
-        let clients = ["list-clients", "-t", &self.pane, "-F", "#{client_activity} #{client_name}"];
+        let clients =
+            ["list-clients", "-t", &self.pane, "-F", "#{client_control_mode} #{client_activity} #{client_name}"];
         let clients = tmux(&self.socket, &clients)?;
         let newest = clients.lines().filter_map(|line| {
-            let (activity, name) = line.split_once(' ')?;
+            // Whoever observes an agent of that session is a client as well, and shows nothing.
+            let (activity, name) = line.strip_prefix("0 ")?.split_once(' ')?;
             Some((activity.parse::<u64>().ok()?, name))
         });
         let (_, client) = newest.max().ok_or_else(|| {

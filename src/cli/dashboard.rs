@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Snapshot;
 use crate::store::Registry;
 use nix::sys::signal::Signal;
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ const NOTIFY: &str = "bell";
 
 /// Shows the agents until the person ends it.
 pub(super) fn run(common: &Common, notify: Option<String>) -> Result<()> {
+    can_draw(std::env::var_os("TERM").as_deref())?;
     let context = Context::new(common)?;
     let inbox = Inbox::new()?;
     // Before the loop connects to a server: a client that is cut off may end that with all its agents.
@@ -50,6 +52,15 @@ pub(super) fn run(common: &Common, notify: Option<String>) -> Result<()> {
     let ui = Ui::new(has_colour);
     let ui = if answers { ui } else { ui.refusing_answers(no_answers()) };
     crate::dashboard::run(daemon.port(), &inbox, doors, ui)
+}
+
+/// Refused where the terminal says that it cannot be drawn on.
+fn can_draw(term: Option<&OsStr>) -> Result<()> {
+    if term.is_some_and(|term| term != "dumb" && !term.is_empty()) {
+        return Ok(());
+    }
+    let sentence = "the dashboard needs a terminal that can be drawn on, and TERM says that this one cannot; there is troop list --watch";
+    Err(Error::new(Kind::Unavailable, sentence))
 }
 
 /// Why nothing is answered, and what to do.
