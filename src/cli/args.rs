@@ -25,7 +25,7 @@ pub(super) struct Args {
 const EXIT_CODES: &str = "\
 Files:
   ~/.config/troop/config.toml  what launches come with: [defaults] and [profiles.NAME] with tool, cwd, role,
-                               model and env; [defaults] also allow_approvals
+                               model and env; [defaults] also allow_approvals; [dashboard] with notify
   ~/.config/troop/tools/*.toml tool definitions, in place of those that are built in
 
 Exit codes:
@@ -89,9 +89,10 @@ pub(super) enum Command {
     /// Show all agents in the terminal: their screens, histories and questions; its keys are listed on ?
     Dashboard {
         /// How to tell that an agent has become blocked or ready: bell, osc9 (the terminal's message), none, or a command
-        /// for sh, which finds the agent's name in TROOP_AGENT and its status in TROOP_STATUS
-        #[arg(long, value_name = "bell|osc9|none|COMMAND", default_value = "bell")]
-        notify: String,
+        /// for sh, which finds the agent's name in TROOP_AGENT and its status in TROOP_STATUS [default: what the configuration
+        /// says, else bell]
+        #[arg(long, value_name = "bell|osc9|none|COMMAND", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        notify: Option<String>,
     },
     /// Say in one line how many agents have which status, and who is blocked, for a status bar
     Status,

@@ -1,4 +1,5 @@
-//! The configuration, `~/.config/troop/config.toml`: what launches come with. It is understood whole or not at all.
+//! The configuration, `~/.config/troop/config.toml`: what launches come with, and how the dashboard
+//! tells of an agent. It is understood whole or not at all.
 
 use crate::error::{Error, Kind, Result};
 use crate::model::launch_options::{MAX_ENV, check_env, check_model};
@@ -23,6 +24,8 @@ pub(super) struct Config {
     pub(super) presets: Presets,
     /// Whether questions may be answered through troop.
     pub(super) allow_approvals: bool,
+    /// How the dashboard tells that an agent waits for a person, where no option says it.
+    pub(super) notify: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -30,6 +33,8 @@ pub(super) struct Config {
 struct Written {
     #[serde(default)]
     defaults: Defaults,
+    #[serde(default)]
+    dashboard: Dashboard,
     #[serde(default)]
     profiles: BTreeMap<Spanned<String>, Profile>,
 }
@@ -46,6 +51,12 @@ struct Defaults {
     env: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     allow_approvals: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Dashboard {
+    notify: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -68,7 +79,7 @@ pub(super) fn read(path: &Path, home: &Path) -> Config {
     };
     config.unwrap_or_else(|error| Config {
         presets: Presets { wrong: Some(error), ..Presets::default() },
-        allow_approvals: false,
+        ..Config::default()
     })
 }
 
@@ -107,7 +118,11 @@ fn parse(text: &str, origin: &str, home: &Path) -> Result<Config> {
         }
         presets.profiles.insert(name.into_inner(), options(profile)?);
     }
-    Ok(Config { presets, allow_approvals })
+    let notify = written.dashboard.notify;
+    if let Some(empty) = notify.as_ref().filter(|notify| notify.get_ref().trim().is_empty()) {
+        return Err(wrong(Some(empty.span().start), "notify is bell, osc9, none or a command; it is empty"));
+    }
+    Ok(Config { presets, allow_approvals, notify: notify.map(Spanned::into_inner) })
 }
 
 /// What a profile says, or where it is wrong, and why.
@@ -155,10 +170,12 @@ mod tests {
     fn it_has_defaults_and_profiles() {
         let config = parsed(
             "[defaults]\ntool = \"codex\"\ncwd = \"~/src\"\nallow_approvals = true\n\
+             [dashboard]\nnotify = \"osc9\"\n\
              [profiles.reviewer]\nrole = \"/roles/r.md\"\nmodel = \"gpt-5\"\nenv = { A = \"b\" }\n[profiles.none]\n",
         )
         .unwrap();
         assert!(config.allow_approvals);
+        assert_eq!(config.notify.as_deref(), Some("osc9"));
         assert_eq!(config.presets.defaults.cwd.as_deref(), Some(Path::new("/home/me/src")));
         let reviewer = config.presets.profile("reviewer").unwrap();
         assert_eq!(
@@ -180,6 +197,8 @@ mod tests {
             ("[defaults]\ncwd = \"src\"\n", 2, "begins with / or ~/"),
             ("[profiles.a]\nmodel = \"-x\"\n", 2, "model"),
             ("[profiles.a]\nallow_approvals = true\n", 2, "allow_approvals"),
+            ("[dashboard]\nnotify = \" \"\n", 2, "it is empty"),
+            ("[dashboard]\nbell = true\n", 2, "bell"),
             ("[profiles.a.env]\nOK = \"1\"\nHOUMAO_AGENT_ID = \"x\"\n", 3, "HOUMAO_AGENT_ID"),
             ("\n[profiles.\"a b\"]\n", 2, "profile's name"),
             ("[defaults\n", 1, ""),

@@ -23,6 +23,8 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) registry: Registry,
     pub(super) tool_errors: Vec<Error>,
+    /// How the dashboard tells of an agent, where no option says it.
+    pub(super) notify: Option<String>,
 }
 
 impl Context {
@@ -59,7 +61,7 @@ impl Context {
             discovers: false,
             mountpoint: None,
         };
-        Ok(Self { settings, registry: Registry::new(roots), tool_errors })
+        Ok(Self { settings, registry: Registry::new(roots), tool_errors, notify: config.notify })
     }
 
     /// A loop that looks at `scope`, once it has looked.

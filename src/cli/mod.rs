@@ -3,6 +3,7 @@
 
 mod agents;
 mod args;
+mod attach;
 mod config;
 mod context;
 mod dashboard;
@@ -18,6 +19,7 @@ mod launch;
 mod list;
 mod mount;
 mod mounted;
+mod notifier;
 mod relaunch;
 mod replay;
 mod signals;
@@ -51,7 +53,7 @@ fn run(common: &args::Common, command: Command) -> Result<()> {
         Command::Adopt(options) => agents::adopt(common, options),
         Command::List { json, watch: true, .. } => watch::run(common, json),
         Command::List { all, json, .. } => list::run(common, all, json),
-        Command::Dashboard { notify } => dashboard::run(common, &notify),
+        Command::Dashboard { notify } => dashboard::run(common, notify),
         Command::Status => status::run(common),
         Command::Prompt { name, text } => agents::prompt(common, &name, &text),
         Command::Wait { name, until, timeout } => wait::run(common, &name, until, timeout),

@@ -35,12 +35,6 @@ pub(super) fn ask() -> Asked {
 }
 
 impl Asked {
-    /// Whether a mount shows live agents whose records are in `registry`. One without agents does not tell whose it is.
-    pub(super) fn shows(self, registry: &Path) -> bool {
-        let is_there = |agent: &Listed| agent.source.as_ref().is_some_and(|source| source.record.starts_with(registry));
-        self.first(|shown| shown.iter().any(is_there).then_some(())).is_some()
-    }
-
     /// The first answer for which `fits` makes something; none when no mount gives one in time.
     pub(super) fn first<T>(self, fits: impl Fn(Vec<Listed>) -> Option<T>) -> Option<T> {
         loop {

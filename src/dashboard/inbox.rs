@@ -104,7 +104,7 @@ impl Inbox {
     }
 
     /// The messages that have come.
-    pub(super) fn take(&self) -> impl Iterator<Item = Message> {
+    pub fn take(&self) -> impl Iterator<Item = Message> {
         self.messages.try_iter()
     }
 }

@@ -19,7 +19,7 @@ mod tests;
 pub use draw::draw;
 pub use inbox::{Inbox, Message, Outbox, Signal};
 pub use rows::{Filter, Sort};
-pub use run::{Attach, Doors, Home, Notify, Tell, run};
+pub use run::{Attach, Attached, Doors, Home, Notify, Tell, run};
 pub use summary::summary;
 pub use terminal::Terminal;
 pub use ui::Ui;

@@ -23,3 +23,17 @@ impl Edges {
         views.map(|view| (view.dir_name.to_string(), view.status())).collect()
     }
 }
+
+/// The terminal's message that an agent has that status now.
+///
+/// tmux 3.3a drops OSC 9. What is wrapped for it is handed on where `allow-passthrough` is on and the pane is in sight; the
+/// bell comes through from everywhere, so in tmux it rings too.
+pub(super) fn osc9(name: &str, status: Status, in_tmux: bool) -> String {
+    let name = name.replace(char::is_control, "");
+    let message = format!("\u{1b}]9;{name} is {status}\u{7}");
+    if !in_tmux {
+        return message;
+    }
+    let wrapped = message.replace('\u{1b}', "\u{1b}\u{1b}");
+    format!("{message}\u{1b}Ptmux;{wrapped}\u{1b}\\\u{7}")
+}

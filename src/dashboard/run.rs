@@ -2,7 +2,7 @@
 
 use super::draw;
 use super::inbox::{Inbox, Message, Other, Signal};
-use super::notify::Edges;
+use super::notify::{Edges, osc9};
 use super::terminal::Terminal;
 use super::ui::Ui;
 use super::update::Act;
@@ -37,8 +37,17 @@ pub struct Home {
 
 /// Does something with the name and the status of an agent.
 pub type Tell = Box<dyn FnMut(&str, Status)>;
-/// From an agent to the program that shows its terminal, or the sentence why there is none.
-pub type Attach = Box<dyn Fn(&AgentView) -> Result<Command>>;
+/// Shows an agent's terminal, or says why there is none to show.
+pub type Attach = Box<dyn Fn(&AgentView) -> Result<Attached>>;
+
+/// Where an agent's terminal is shown.
+#[derive(Debug)]
+pub enum Attached {
+    /// On this terminal, while that program runs.
+    Here(Command),
+    /// It is shown already, and not in place of the dashboard; the sentence says how to come back.
+    Elsewhere(String),
+}
 
 /// How a person is told that an agent has become blocked or ready.
 pub enum Notify {
@@ -47,7 +56,10 @@ pub enum Notify {
     /// By the terminal's bell.
     Bell,
     /// By a message of the terminal (OSC 9).
-    Osc9,
+    Osc9 {
+        /// Whether the terminal is a pane of tmux.
+        in_tmux: bool,
+    },
     /// By whatever this does with the agent's name and status; it must not wait.
     Call(Tell),
 }
@@ -148,20 +160,18 @@ fn obey(
                 ui.tell(Err(format!("cannot look for Homes: {error}")));
             }
         }
-        Act::Attach(id) => {
-            let command = snapshot.by_id(&id).map(|(_, view)| (doors.attach)(view));
-            match command {
-                Some(Ok(command)) => {
-                    let (ended, kept) = terminal.run(command, inbox)?;
-                    if let Err(error) = ended {
-                        ui.tell(Err(error.sentence().to_owned()));
-                    }
-                    return Ok(kept);
+        Act::Attach(id) => match snapshot.by_id(&id).map(|(_, view)| (doors.attach)(view)) {
+            Some(Ok(Attached::Elsewhere(sentence))) => ui.tell(Ok(sentence)),
+            Some(Ok(Attached::Here(command))) => {
+                let (ended, kept) = terminal.run(command, inbox)?;
+                if let Err(error) = ended {
+                    ui.tell(Err(error.sentence().to_owned()));
                 }
-                Some(Err(error)) => ui.tell(Err(error.sentence().to_owned())),
-                None => {}
+                return Ok(kept);
             }
-        }
+            Some(Err(error)) => ui.tell(Err(error.sentence().to_owned())),
+            None => {}
+        },
         Act::Submit(what, command) => {
             ui.tell(Ok(format!("{what}: under way")));
             let outbox = inbox.outbox().clone();
@@ -177,10 +187,7 @@ fn notify(how: &mut Notify, terminal: &Terminal, name: &str, status: Status) {
     match how {
         Notify::Nothing => {}
         Notify::Bell => terminal.say("\u{7}"),
-        Notify::Osc9 => {
-            let name = name.replace(char::is_control, "");
-            terminal.say(&format!("\u{1b}]9;{name} is {status}\u{7}"));
-        }
+        Notify::Osc9 { in_tmux } => terminal.say(&osc9(name, status, *in_tmux)),
         Notify::Call(call) => call(name, status),
     }
 }

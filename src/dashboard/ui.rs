@@ -4,6 +4,7 @@ use super::line::Line;
 use super::rows::{Filter, Row, Sort, rows};
 use super::run::Home;
 use crate::command::Command;
+use crate::error::Error;
 use crate::model::{AgentId, AgentView, Question, Snapshot};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct Ui {
     pub(super) told: Option<Told>,
     /// Whether there are colours.
     pub(super) has_colour: bool,
+    /// Why questions are not answered from here.
+    pub(super) no_answers: Option<Error>,
     /// How many lines of the pane there are at the moment, as it was drawn last.
     pub(super) page: usize,
 }
@@ -156,6 +159,11 @@ impl Ui {
     /// As it is at the start.
     pub fn new(has_colour: bool) -> Self {
         Self { has_colour, ..Self::default() }
+    }
+
+    /// The same, where questions are not answered, for that reason.
+    pub fn refusing_answers(self, why: Error) -> Self {
+        Self { no_answers: Some(why), ..self }
     }
 
     /// The listed agents, once the cursor stands on one of them: where its agent has gone, on the next.

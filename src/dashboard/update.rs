@@ -213,7 +213,12 @@ impl Ui {
         let mut question = None;
         match verbs.first() {
             Some(Verb::Interrupt) => view.may_interrupt()?,
-            Some(Verb::Approve | Verb::Deny | Verb::Answer(_)) => question = Some(view.may_answer()?.clone()),
+            Some(Verb::Approve | Verb::Deny | Verb::Answer(_)) => {
+                question = Some(view.may_answer()?.clone());
+                if let Some(why) = &self.no_answers {
+                    return Err(why.clone());
+                }
+            }
             Some(Verb::Stop { .. }) if listing == Listing::Stopped => {
                 return Err(crate::Error::new(crate::Kind::Gone, format!("{name} is stopped already")));
             }

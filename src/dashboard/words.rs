@@ -90,7 +90,24 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<&str> {
     lines
 }
 
-fn clean(text: &str) -> String {
+/// Lines of at most `columns`, broken between words where that is possible.
+pub(super) fn wrap_words(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split(' ').flat_map(|word| if word.is_empty() { vec![word] } else { wrap(word, columns) }) {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if width(line) + 1 + width(word) <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// `text` without control characters, in one line.
+pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
 }
 

@@ -126,7 +126,8 @@ fn show_receipt(receipts: &mut History, receipt: &impl serde::Serialize) {
 /// What another process has done with a prompt, as far as the journal says.
 enum Elsewhere {
     Accepted(Timestamp),
-    Confirmed(Timestamp),
+    /// When that was seen, and the moment before its submit key.
+    Confirmed(Timestamp, Timestamp),
     Over,
 }
 
@@ -139,17 +140,26 @@ impl Agent {
             match &event.kind {
                 EventKind::Prompt { text, .. } => {
                     (self.prompt, self.asked_at) = (text.as_str().into(), Some(event.at));
+                    self.tracker.nothing_recorded();
                     elsewhere = Some(Elsewhere::Accepted(event.at));
                 }
                 EventKind::Receipt(receipt) => {
                     show_receipt(&mut self.receipts, receipt);
-                    let confirmed = receipt.stage == Stage::Confirmed;
-                    elsewhere = Some(if confirmed { Elsewhere::Confirmed(event.at) } else { Elsewhere::Over });
+                    elsewhere = Some(match receipt.stage {
+                        Stage::Confirmed => {
+                            Elsewhere::Confirmed(event.at, receipt.submitted_at.unwrap_or(receipt.accepted_at))
+                        }
+                        _ => Elsewhere::Over,
+                    });
                 }
                 EventKind::Interrupted(pressed) | EventKind::Answered(pressed) => {
                     show_receipt(&mut self.receipts, pressed);
                 }
                 EventKind::TurnEnded { .. } => elsewhere = Some(Elsewhere::Over),
+                EventKind::Status { from, to, .. } => self.tracker.recorded(*from, *to, event.at),
+                EventKind::Launched { .. } | EventKind::Relaunched { .. } | EventKind::Stopped { .. } => {
+                    self.tracker.nothing_recorded();
+                }
                 _ => {}
             }
         }
@@ -157,19 +167,21 @@ impl Agent {
         // Of one that is a process of its own the files tell that it has begun.
         let is_headless = self.record.backend.is_headless();
         let told = |elsewhere: &Elsewhere| {
-            let in_files = is_headless && matches!(elsewhere, Elsewhere::Confirmed(_));
+            let in_files = is_headless && matches!(elsewhere, Elsewhere::Confirmed(..));
             !self.turns.is_delivering() && !in_files
         };
         match elsewhere.filter(told) {
             Some(Elsewhere::Accepted(at)) if now < at + ELSEWHERE_LIMIT => self.tracker.accepted_elsewhere(at),
-            Some(Elsewhere::Confirmed(_)) if self.tracker.has_submission() => self.tracker.proven(now),
+            Some(Elsewhere::Confirmed(..)) if self.tracker.has_submission() => self.tracker.proven(now),
             // Whoever looks right after it has been submitted may see the composer of before.
-            Some(Elsewhere::Confirmed(at)) if self.has_not_seen_turn(at) && now < at + NO_TURN_LIMIT => {
+            Some(Elsewhere::Confirmed(at, submitted))
+                if self.has_not_seen_turn(submitted) && now < at + NO_TURN_LIMIT =>
+            {
                 self.tracker.accepted(0, now);
                 self.tracker.submitted(at, now);
             }
             Some(Elsewhere::Over) => self.tracker.undelivered(now),
-            Some(Elsewhere::Accepted(_) | Elsewhere::Confirmed(_)) | None => {}
+            Some(Elsewhere::Accepted(_) | Elsewhere::Confirmed(..)) | None => {}
         }
     }
 

@@ -183,7 +183,7 @@ fn answer(world: &World, view: &AgentView, pick: Pick) -> Result<Effect> {
     if !world.allows_approvals {
         return Err(Error::new(
             Kind::NotPermitted,
-            "answering for a person is switched off; use troop mount --allow-approvals, or set TROOP_ALLOW_APPROVALS=true",
+            "answering for a person is switched off; give --allow-approvals to troop mount, or to troop answer, or write allow_approvals = true under [defaults] in the configuration",
         ));
     }
     let question = view.may_answer()?.clone();

@@ -1,5 +1,7 @@
 //! Facts in, snapshots and effects out.
 
+mod elsewhere;
+
 use super::*;
 use crate::command::{Command, Launch, TroopVerb, Verb};
 use crate::error::Kind;

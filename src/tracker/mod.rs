@@ -107,6 +107,8 @@ pub struct Tracker {
     last_turn: LastTurn,
     status: Status,
     status_since: Timestamp,
+    /// The status that was written down last, and since when: whoever wrote it has looked for longer.
+    recorded: Option<(Status, Timestamp)>,
     why: String,
     public_since: Timestamp,
     ticked_at: Timestamp,
@@ -153,6 +155,7 @@ impl Tracker {
             last_turn: LastTurn::default(),
             status: Status::Unknown,
             status_since: now,
+            recorded: None,
             why: String::new(),
             public_since: now,
             ticked_at: now,
@@ -284,6 +287,20 @@ impl Tracker {
         self.tick(now);
     }
 
+    /// Takes in what was written down of the status: what was seen at `at`. Who first looks finds it unknown before, which
+    /// is no change of a status that was written down already.
+    pub fn recorded(&mut self, from: Status, to: Status, at: Timestamp) {
+        let is_same = self.recorded.is_some_and(|(status, _)| status == to);
+        if !(is_same && from == Status::Unknown) {
+            self.recorded = Some((to, at));
+        }
+    }
+
+    /// What was written down of the status says nothing about now any more.
+    pub fn nothing_recorded(&mut self) {
+        self.recorded = None;
+    }
+
     /// The interrupt key was pressed.
     pub fn interrupted(&mut self, now: Timestamp) {
         self.interrupted_at = Some(now);
@@ -299,6 +316,8 @@ impl Tracker {
         self.follow_turn(status, now);
         self.coming_up &= status == Status::Starting;
         if status != self.status {
+            // It has been seen to end.
+            self.recorded = self.recorded.filter(|(recorded, _)| *recorded != self.status);
             self.status = status;
             self.status_since = now;
         }

@@ -2,6 +2,7 @@
 
 mod always;
 mod merge;
+mod recorded;
 mod reports;
 mod sent;
 

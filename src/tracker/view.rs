@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub struct Tracked {
     /// The status.
     pub status: Status,
-    /// When it was entered.
+    /// When it was entered, as far as anybody saw.
     pub status_since: Timestamp,
     /// What needs a person.
     pub attention: Attention,
@@ -66,7 +66,7 @@ impl Tracker {
         }
         Tracked {
             status: self.status,
-            status_since: self.status_since,
+            status_since: self.since(),
             attention: match self.status {
                 Status::Blocked => Attention::Answer,
                 Status::Unknown | Status::Down | Status::Gone => Attention::Look,
@@ -94,6 +94,12 @@ impl Tracker {
             sources: self.sources(now),
             evidence: self.evidence(now),
         }
+    }
+
+    /// Since when the status is what it is: since it was written down, where that was before the first look that saw it.
+    fn since(&self) -> Timestamp {
+        let recorded = self.recorded.filter(|(status, _)| *status == self.status);
+        recorded.map_or(self.status_since, |(_, at)| at.min(self.status_since))
     }
 
     /// What decided, then what else the last look found.

@@ -4,6 +4,7 @@ use crate::support::sandbox::troop_bin;
 use crate::support::{Person, Sandbox, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs;
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -50,10 +51,12 @@ fn detach(person: &Person<'_>) {
     wait_for("the end of the agent's own terminal", LIMIT, || {
         person.presses(&["C-b", "d"]);
         let again = Instant::now() + Duration::from_secs(2);
-        while is_attached(&person.screen()) && Instant::now() < again {
+        // A program that paints anew because its terminal has another size is no sign of an end.
+        let is_back = || person.screen().starts_with("troop  ");
+        while !is_back() && Instant::now() < again {
             std::thread::sleep(Duration::from_millis(10));
         }
-        !is_attached(&person.screen())
+        is_back()
     });
 }
 
@@ -188,10 +191,98 @@ fn notified_by_bell_and_by_command() {
     });
 }
 
+/// The command of the configuration is called where no option says how to tell, and not where one does.
+#[test]
+fn notified_as_the_configuration_says() {
+    let sandbox = with_agents();
+    let told = sandbox.path().join("told");
+    let config = sandbox.home().join(".config/troop/config.toml");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    let command = format!("echo $TROOP_AGENT $TROOP_STATUS >> {}; echo noise > /dev/tty; exit 7", told.display());
+    fs::write(&config, format!("[dashboard]\nnotify = '{command}'\n")).unwrap();
+    let person = Person::sits_down(&sandbox, 80, 24);
+    let told_now = || fs::read_to_string(&told).unwrap_or_default();
+
+    person.runs("troop dashboard --notify bell");
+    person.reads(&["troop  2 ready"]);
+    troop(&sandbox, &["prompt", "bob", "sim:ask"]);
+    person.reads(&["1 blocked: bob"]);
+    person.presses(&["q"]).sees("the shell", |screen| screen.trim_end().ends_with("shell>"));
+    assert_eq!(told_now(), "");
+
+    person.runs("clear; troop dashboard");
+    person.reads(&["1 blocked: bob"]);
+    troop(&sandbox, &["interrupt", "bob"]);
+    wait_for("the command", LIMIT, || told_now() == "bob ready\n");
+    // How it failed is told; what it printed is not there.
+    let screen = person.reads(&["troop  2 ready", "the command that tells of agents failed: exit status: 7"]);
+    assert!(!screen.contains("noise"), "{screen}");
+}
+
+/// Where the person's tmux client is a client of the agent's own server, it goes to the agent and comes back by tmux's own keys.
+#[test]
+fn attaching_from_a_pane_of_the_agents_own_server() {
+    let sandbox = with_agents();
+    let env: Vec<String> =
+        sandbox.env().into_iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
+    let shell = format!("env {} PS1='desk> ' sh -i", env.join(" "));
+    let made = sandbox.tmux(["new-session", "-d", "-s", "desk", "-x", "100", "-y", "30", &shell]).status().unwrap();
+    assert!(made.success());
+    let person = Person::sits_down(&sandbox, 100, 30);
+    person.runs("env -u TMUX tmux attach -t desk");
+    person.reads(&["desk>", "[desk]"]);
+    person.runs("troop dashboard");
+    person.reads(&["troop  2 ready", "[desk]"]);
+    person.presses(&["s", "g"]).reads(&["by name", "▸ alice"]);
+    let clients = || {
+        let output = sandbox.tmux(["list-clients", "-F", "#{client_control_mode} #{client_session}"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().filter_map(|line| line.strip_prefix("0 ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(clients(), ["desk"]);
+    person
+        .presses(&["Enter"])
+        .sees("the agent's own terminal", |screen| is_attached(screen) && !screen.contains("[desk]"));
+    let shown = clients();
+    assert!(shown.len() == 1 && shown[0].contains("alice"), "the client has moved and there is no other: {shown:?}");
+    person.presses(&["C-b", "L"]);
+    person.reads(&["troop  2 ready", "[desk]", "your tmux shows alice now", "switch-client -l (prefix L)"]);
+    assert_eq!(clients(), ["desk"]);
+}
+
+/// Agents end, and a mount is killed, while they are looked at.
+#[test]
+fn what_goes_away_while_it_is_looked_at() {
+    let sandbox = with_agents();
+    let mut mount = sandbox.mount();
+    let person = Person::sits_down(&sandbox, 100, 30);
+    person.runs("troop dashboard; echo ended $?");
+    person.reads(&["troop  2 ready"]);
+    person.presses(&["s", "g"]).reads(&["by name", "▸ alice"]);
+    mount.end(Signal::SIGKILL);
+    troop(&sandbox, &["prompt", "bob", "sim:say=nobody-mounts-this"]);
+    person.reads(&["nobody mounts this", "troop  2 ready"]);
+
+    person.presses(&["Enter"]).sees("the agent's own terminal", is_attached);
+    troop(&sandbox, &["stop", "--force", "alice"]);
+    person.reads(&["troop  1 ready", "▸ bob"]);
+    person.presses(&["p"]).reads(&["prompt to bob:"]);
+    person.tmux(&["send-keys", "-t", "=person:", "-l", "too late"]);
+    troop(&sandbox, &["stop", "--force", "bob"]);
+    person.reads(&["no agents; launch one"]);
+    person
+        .presses(&["Enter"])
+        .sees("a refusal", |screen| screen.contains("bob is ") && screen.contains("launch it again"));
+    person.presses(&["q"]).reads(&["ended 0"]);
+}
+
 #[test]
 fn without_a_terminal_it_says_so() {
     let sandbox = Sandbox::new();
     let output = sandbox.command(troop_bin()).arg("dashboard").output().unwrap();
     assert_eq!(output.status.code(), Some(7));
     assert!(String::from_utf8_lossy(&output.stderr).contains("needs a terminal"), "{output:?}");
+    let person = Person::sits_down(&sandbox, 160, 24);
+    person.runs("TERM=dumb troop dashboard; echo ended $?");
+    person.reads(&["TERM says that this one cannot", "ended 7"]);
 }

@@ -20,10 +20,12 @@ const MAX_NAME: usize = 24;
 const MAX_TOOL: usize = 12;
 /// The least that is shown of a last line.
 const MIN_LAST: usize = 10;
+/// The same beside a directory, which the title of the pane has as well.
+const MIN_LAST_BESIDE_CWD: usize = 20;
 /// From which width on there is a column for the tool, the turn and the directory.
 const WITH_TOOL: usize = 56;
 const WITH_TURN: usize = 66;
-const WITH_CWD: usize = 100;
+const WITH_CWD: usize = 76;
 /// Between two columns.
 const GAP: usize = 2;
 /// Before the name: where the cursor is.
@@ -45,17 +47,17 @@ impl Columns {
         let room = columns.saturating_sub(MARK + GAP + STATUS);
         let name = widest(&|row| width(&row.view.dir_name)).clamp(4, MAX_NAME).min(room);
         let mut left = room - name;
-        let mut take = |wanted: usize, from: usize| {
-            if columns < from || left < wanted + GAP + MIN_LAST + GAP {
+        let mut take = |wanted: usize, from: usize, least: usize| {
+            if columns < from || left < wanted + GAP + least + GAP {
                 return 0;
             }
             left -= wanted + GAP;
             wanted
         };
-        let tool = take(widest(&|row| width(&row.view.state.identity.tool)).clamp(4, MAX_TOOL), WITH_TOOL);
-        let turn = take(TURN, WITH_TURN);
+        let tool = take(widest(&|row| width(&row.view.state.identity.tool)).clamp(4, MAX_TOOL), WITH_TOOL, MIN_LAST);
+        let turn = take(TURN, WITH_TURN, MIN_LAST);
         let cwd = widest(&|row| row.view.state.identity.working_directory.as_deref().map_or(0, width));
-        let cwd = take(cwd.min(columns / 4).max(3), WITH_CWD);
+        let cwd = take(cwd.min(columns / 4).max(3), WITH_CWD, MIN_LAST_BESIDE_CWD);
         let last = if left >= MIN_LAST + GAP { left - GAP } else { 0 };
         Self { name, tool, turn, last, cwd }
     }

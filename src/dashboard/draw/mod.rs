@@ -7,20 +7,23 @@ mod screen;
 
 use super::rows::Row;
 use super::summary::summary;
-use super::ui::{Focus, Mode, Ui};
-use super::words::{fit, fit_middle, width};
+use super::ui::{Focus, Mode, Told, Ui};
+use super::words::{clean, fit, fit_middle, width, wrap_words};
 use crate::model::{Snapshot, Status};
 use jiff::Timestamp;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
+use ratatui::widgets::{Clear, Widget};
 
 /// From this many columns on, list and pane stand side by side.
 const BESIDE: u16 = 160;
 /// From this many rows on, the pane stands below the list; with fewer only one of them is there.
 const BELOW: u16 = 20;
 
+/// The most rows that a sentence takes.
+const MAX_TOLD: u16 = 6;
 /// The least rows of a list above a pane.
 const MIN_LIST: u16 = 6;
 
@@ -70,7 +73,8 @@ fn areas(ui: &Ui, rows: &[Row], body: Rect) -> (Option<Rect>, Option<Rect>) {
     if body.width >= BESIDE {
         let list = body.width * 2 / 5;
         let pane = Rect { x: body.x + list, width: body.width - list, ..body };
-        return (Some(Rect { width: list, ..body }), Some(pane));
+        // A blank column before the line between them.
+        return (Some(Rect { width: list - 1, ..body }), Some(pane));
     }
     // Most is for the pane.
     let most = (body.height * 2 / 5).max(MIN_LIST);
@@ -115,9 +119,7 @@ fn footer(ui: &Ui, rows: &[Row], area: Rect, frame: &mut Frame<'_>) {
     };
     let columns = usize::from(area.width);
     if let Some(told) = &ui.told {
-        let style =
-            if told.is_refusal { Style::new().fg(Color::Red).add_modifier(Modifier::BOLD) } else { Style::new() };
-        return put(frame.buffer_mut(), area, 0, &fit(&told.text, columns), style);
+        return tell(told, area, frame.buffer_mut());
     }
     if let Some((label, line)) = typed {
         let label = fit(&label, columns / 2);
@@ -158,6 +160,26 @@ fn footer(ui: &Ui, rows: &[Row], area: Rect, frame: &mut Frame<'_>) {
         text = more;
     }
     put(frame.buffer_mut(), area, 0, &text, Style::new().add_modifier(Modifier::DIM));
+}
+
+/// Writes a sentence whole where it fits into [`MAX_TOLD`] rows, over what stands above the last one.
+fn tell(told: &Told, last: Rect, buffer: &mut Buffer) {
+    let style = if told.is_refusal { Style::new().fg(Color::Red).add_modifier(Modifier::BOLD) } else { Style::new() };
+    let columns = usize::from(last.width);
+    let mut lines = wrap_words(&clean(&told.text), columns);
+    let most = usize::from(MAX_TOLD.min(last.y));
+    if lines.len() > most {
+        let rest = lines.split_off(most.saturating_sub(1)).join(" ");
+        lines.push(fit(&rest, columns));
+    }
+    let y = last.bottom() - u16::try_from(lines.len()).unwrap_or(MAX_TOLD);
+    let place = Rect { y, height: last.bottom() - y, ..last };
+    Clear.render(place, buffer);
+    for (number, line) in lines.iter().enumerate() {
+        if let Some(place) = row(place, number) {
+            put(buffer, place, 0, line, style);
+        }
+    }
 }
 
 /// Writes `text` from a column of the first row of `area` on, and not past its end.

@@ -1,7 +1,7 @@
 //! What takes the place of list and pane, and what stands over them.
 
 use super::super::ui::{Homes, Mode, Ui};
-use super::super::words::{ago, fit, fit_middle, width, wrap};
+use super::super::words::{ago, fit, fit_middle, width, wrap, wrap_words};
 use super::{put, row};
 use crate::command::AGENT_VERBS;
 use jiff::Timestamp;
@@ -65,7 +65,7 @@ fn help(from: &mut usize, area: Rect, buffer: &mut Buffer) {
     };
     let mut lines = Vec::new();
     for (keys, explained) in KEYS.iter().filter(|(_, explained)| has(explained)) {
-        let wrapped = words(explained, usize::from(area.width).saturating_sub(EXPLAINED));
+        let wrapped = wrap_words(explained, usize::from(area.width).saturating_sub(EXPLAINED));
         lines.extend(wrapped.into_iter().enumerate().map(|(at, text)| (if at == 0 { *keys } else { "" }, text)));
     }
     *from = (*from).min(lines.len().saturating_sub(area.height.into()));
@@ -74,22 +74,6 @@ fn help(from: &mut usize, area: Rect, buffer: &mut Buffer) {
         put(buffer, place, 0, keys, Style::new().add_modifier(Modifier::BOLD));
         put(buffer, place, EXPLAINED, explained, Style::new());
     }
-}
-
-/// Lines of at most `columns`, broken between words.
-fn words(text: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = vec![String::new()];
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if width(line) + 1 + width(word) <= columns => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 fn picker(
@@ -146,7 +130,7 @@ pub(super) fn question(ui: &Ui, area: Rect, frame: &mut Frame<'_>) {
     let Mode::Confirm(confirm) = &ui.mode else { return };
     let columns = area.width.saturating_sub(2).min(MAX_QUESTION);
     let inside = usize::from(columns).saturating_sub(4);
-    let mut lines: Vec<String> = words(&fit(&confirm.asks, inside * 2), inside);
+    let mut lines: Vec<String> = wrap_words(&fit(&confirm.asks, inside * 2), inside);
     if let Some(question) = &confirm.question {
         lines.push(String::new());
         let text = crate::model::snapshot::printable(&question.to_text());

@@ -2,7 +2,7 @@
 
 use super::super::rows::Row;
 use super::super::ui::{Focus, Ui, View};
-use super::super::words::{fit, wrap};
+use super::super::words::{fit, fit_middle, width, wrap};
 use super::{put, row, screen};
 use crate::model::snapshot::printable;
 use crate::model::{AgentView, HistoryFormat};
@@ -12,6 +12,9 @@ use ratatui::style::{Modifier, Style};
 
 /// How much of a history can be scrolled through, in bytes from its end.
 const MAX_HISTORY: usize = 64 << 10;
+
+/// The least that is shown of a directory.
+const MIN_CWD: usize = 8;
 
 /// Draws the pane under its title; `side` says that the list stands to the left of it.
 pub(super) fn draw(ui: &mut Ui, selected: Option<&Row>, side: bool, area: Rect, buffer: &mut Buffer) {
@@ -24,7 +27,7 @@ pub(super) fn draw(ui: &mut Ui, selected: Option<&Row>, side: bool, area: Rect, 
         area = Rect { x: area.x + 2, width: area.width.saturating_sub(2), ..area };
     }
     let Some(view) = selected.map(|row| row.view.clone()) else {
-        return title(ui, "no agent is selected", area, buffer);
+        return title(ui, "no agent is selected", None, area, buffer);
     };
     let inside = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let about = match ui.view {
@@ -39,15 +42,23 @@ pub(super) fn draw(ui: &mut Ui, selected: Option<&Row>, side: bool, area: Rect, 
         }
     };
     let name = format!("{} · {}{about}", view.dir_name, ui.view.word());
-    title(ui, &name, area, buffer);
+    title(ui, &name, view.state.identity.working_directory.as_deref(), area, buffer);
 }
 
-fn title(ui: &Ui, text: &str, area: Rect, buffer: &mut Buffer) {
+fn title(ui: &Ui, text: &str, cwd: Option<&str>, area: Rect, buffer: &mut Buffer) {
     let focused = ui.focus == Focus::Pane;
     let mark = if focused { "▸ " } else { "─ " };
     let style = Style::new().add_modifier(if focused { Modifier::BOLD } else { Modifier::DIM });
     put(buffer, area, 0, &"─".repeat(area.width.into()), Style::new().add_modifier(Modifier::DIM));
-    put(buffer, area, 0, &format!("{mark}{} ", fit(text, usize::from(area.width).saturating_sub(4))), style);
+    let columns = usize::from(area.width);
+    let text = format!("{mark}{} ", fit(text, columns.saturating_sub(4)));
+    put(buffer, area, 0, &text, style);
+    // With a piece of the line on both sides.
+    let room = columns.saturating_sub(width(&text) + 4);
+    if let Some(cwd) = cwd.filter(|_| room >= MIN_CWD) {
+        let cwd = format!(" {} ", fit_middle(cwd, room));
+        put(buffer, area, columns.saturating_sub(width(&cwd) + 1), &cwd, Style::new().add_modifier(Modifier::DIM));
+    }
 }
 
 /// The end of an agent's history, from a whole line on.

@@ -49,7 +49,8 @@ fn homes() -> Vec<Home> {
 }
 
 /// What is pressed for a view. `homes` stands for their arrival.
-const VIEWS: [(&str, &str); 13] = [
+const VIEWS: [(&str, &str); 19] = [
+    ("none", ""),
     ("list", ""),
     ("empty", "/ x y z enter"),
     ("all", "f f f f f f f"),
@@ -58,18 +59,24 @@ const VIEWS: [(&str, &str); 13] = [
     ("overview", "tab o"),
     ("history", "tab t"),
     ("explain", "tab e"),
+    ("large", "tab z"),
     ("help", "?"),
+    ("homes-unknown", "H"),
     ("homes", "H homes j j"),
+    ("homes-search", "H homes / a n n"),
     ("search", "/ f i x"),
     ("prompt", "j p h i"),
     ("confirm", "2"),
+    ("confirm-stop", "j x"),
+    ("refused", "j i"),
 ];
 
 #[test]
 fn every_view_at_every_size() {
     for size in SIZES {
         for (name, keys) in VIEWS {
-            let (mut ui, snapshot) = (Ui::new(true), troop());
+            let snapshot = if name == "none" { Snapshot::default() } else { troop() };
+            let mut ui = Ui::new(true);
             for word in keys.split(' ').filter(|word| !word.is_empty()) {
                 // As it is used: there is a frame between two keys.
                 frame(&mut ui, &snapshot, size);
@@ -99,6 +106,47 @@ fn no_size_and_no_key_is_too_much() {
                 press(&mut ui, &snapshot, word);
             }
         }
+    }
+}
+
+#[test]
+fn a_sentence_is_read_whole() {
+    let snapshot = troop();
+    let sentence = "answering for a person is switched off; start it so that it may, or write that into /a/very/long/path/that/has/no/end/in/sight";
+    for (size, is_whole) in
+        [((40, 12), true), ((80, 24), true), ((300, 100), true), ((20, 12), false), ((12, 4), false)]
+    {
+        let mut ui = Ui::new(true);
+        ui.tell(Err(sentence.to_owned()));
+        let shown = text(&mut ui, &snapshot, size);
+        let told: String = shown.lines().skip_while(|line| !line.starts_with("answering")).collect();
+        let squeezed = |text: &str| text.replace([' ', '\n'], "");
+        assert_eq!(squeezed(&told) == squeezed(sentence), is_whole, "{shown}");
+        assert_eq!(told.ends_with('…'), !is_whole, "{shown}");
+    }
+}
+
+#[test]
+fn sixty_agents_and_none() {
+    let mut snapshot = troop();
+    for number in 0..60 {
+        let name = format!("agent-with-a-name-that-takes-room-{number:02}-実行者");
+        let view = Arc::new(agent(100 + number, &name, Status::Ready, -i64::from(number)));
+        snapshot.agents.insert(name.as_str().into(), view.clone());
+        snapshot.slots.insert(view.slot, (Listing::Live, view));
+    }
+    for size in SIZES {
+        let mut ui = Ui::new(true);
+        frame(&mut ui, &snapshot, size);
+        for _ in 0..65 {
+            let shown = text(&mut ui, &snapshot, size);
+            assert_eq!(shown.matches('▸').count(), 1, "the cursor is in sight: {shown}");
+            press(&mut ui, &snapshot, "j");
+        }
+        assert_eq!(ui.at, 64);
+        // They all go at once.
+        frame(&mut ui, &Snapshot::default(), size);
+        assert_eq!((ui.at, &ui.selected), (0, &None));
     }
 }
 

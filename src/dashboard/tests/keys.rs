@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::command::{Command, Verb};
-use crate::dashboard::notify::Edges;
+use crate::dashboard::notify::{Edges, osc9};
 use crate::dashboard::{Act, Filter};
 
 fn selected(ui: &Ui) -> &str {
@@ -121,6 +121,22 @@ fn an_answer_needs_a_yes_and_the_same_question() {
 }
 
 #[test]
+fn where_answering_is_off_nothing_is_asked_for() {
+    let snapshot = troop();
+    let why = crate::Error::new(crate::Kind::NotPermitted, "answering is off");
+    let mut ui = Ui::new(true).refusing_answers(why);
+    for key in ["a", "d", "2"] {
+        assert_eq!(press(&mut ui, &snapshot, key), None);
+        assert_eq!(told(&ui), "answering is off", "{key}");
+        assert_eq!(press(&mut ui, &snapshot, "y"), None, "there is nothing to say yes to");
+    }
+    assert_eq!(press(&mut ui, &snapshot, "j a"), None);
+    assert_eq!(told(&ui), "alice is ready: there is no question to answer");
+    let stop = Act::Submit("stop alice".to_owned(), control("alice", Verb::Stop { force: false }));
+    assert_eq!(press(&mut ui, &snapshot, "x y"), Some(stop), "all else is done as ever");
+}
+
+#[test]
 fn interrupt_and_attach_are_done_at_once() {
     let (mut ui, snapshot) = (Ui::new(true), troop());
     let act = press(&mut ui, &snapshot, "j j j i");
@@ -173,4 +189,12 @@ fn a_person_is_told_of_edges_only() {
     assert_eq!(edges.since(&both), [("carol".to_owned(), Status::Blocked)]);
     let again = changed(&both, "alice", |view| set_status(view, Status::Ready));
     assert_eq!(edges.since(&again), [], "it has not worked meanwhile");
+}
+
+#[test]
+fn a_message_of_the_terminal_is_wrapped_for_tmux() {
+    let plain = "\u{1b}]9;b]0;evil is blocked\u{7}";
+    assert_eq!(osc9("b\u{1b}]0;evil\u{7}\n", Status::Blocked, false), plain, "a name ends no message");
+    let wrapped = format!("{plain}\u{1b}Ptmux;\u{1b}{plain}\u{1b}\\\u{7}");
+    assert_eq!(osc9("b\u{1b}]0;evil\u{7}\n", Status::Blocked, true), wrapped);
 }

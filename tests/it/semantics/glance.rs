@@ -184,12 +184,14 @@ fn files(dir: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
 }
 
 /// Whoever only looks at `troop dashboard`, moves about in it, searches, or opens any of its views asks nothing of an
-/// agent, and beside a mount writes nothing to disk. What it does to an agent is one key each, and is in the agent's history like
+/// agent and writes nothing to disk, with a mount or without one: what is observed is written down, and what is queued is sent, by a
+/// mount alone. What it does to an agent is one key each, and is in the agent's history like
 /// any other command; answers, stop and relaunch are asked about first. It gives the terminal back as it was, also when a signal
 /// ends it.
 #[test]
 fn looking_at_the_dashboard() {
-    let world = World::with("a");
+    let mut world = World::with("a");
+    let mount = world.mount().pid();
     world.launch("b");
     world.write("agents/b/prompt", "sim:ask");
     world.wait_status("b", "blocked");
@@ -222,8 +224,8 @@ fn looking_at_the_dashboard() {
         (&["/", "b", "Enter"], "/b"),
         (&["/", "C-u", "Enter", "H"], "all Homes"),
         (&["Enter", "?"], "move the cursor"),
-        (&["q", "g", "a"], "approve b?"),
-        (&["n", "x"], "stop b?"),
+        (&["q", "g", "a"], "answering for a person is switched off"),
+        (&["x"], "stop b?"),
         (&["n", "j", "p"], "prompt to a:"),
     ] {
         person.presses(keys).reads(&[shown]);
@@ -239,8 +241,25 @@ fn looking_at_the_dashboard() {
     let prompt = || world.history("agents/a").into_iter().find(|event| event["event"] == "prompt");
     let event = wait_until("its line in the history", LIMIT, || prompt().ok_or("none"));
     assert_eq!((&event["actor"]["via"], &event["text"]), (&"cli".into(), &"one key".into()), "{event}");
-    person.presses(&["g", "a", "y"]).reads(&["answering for a person is switched off"]);
+    person.presses(&["g", "a"]).reads(&["answering for a person is switched off", "troop dashboard --allow-approvals"]);
     world.wait_status("b", "blocked");
     person.presses(&["q"]).reads(&["ended 0"]);
     assert_eq!((person.modes(), person.fact("#{alternate_on}")), (modes, "0".to_owned()));
+
+    // Also where nobody else looks: an agent that works and is ready again, and a prompt that waits.
+    world.wait_status("a", "ready");
+    world.write("agents/a/prompt", "sim:work=3000");
+    world.wait_status("a", "active");
+    world.write("agents/a/queue/later", "not by the dashboard");
+    kill(mount, Signal::SIGKILL).unwrap();
+    wait_for("the mount to be dead", LIMIT, || fs::read(world.at("index")).is_err());
+    let before = all();
+    person.runs("clear; troop dashboard; echo ended $?");
+    person.reads(&["1 blocked: b", "1 active"]);
+    person.reads(&["1 blocked: b", "1 ready"]);
+    person.presses(&["t"]).reads(&["· history"]);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(before == all(), "looking has changed a file");
+    person.presses(&["q"]).reads(&["ended 0"]);
+    assert_eq!(world.prompts("a").last().unwrap(), "sim:work=3000");
 }

@@ -171,6 +171,38 @@ fn statuses() {
     assert_eq!(seen[seen.len() - 2..], ["down", "gone"], "{seen:?}");
 }
 
+/// A status counts from when it was written down in the history, for every troop that comes later as well: another command beside
+/// the mount, and the next mount. It began anew when somebody has written down another one, a prompt or a start in between.
+#[test]
+fn since_when() {
+    let mut world = World::with("a");
+    let since = |world: &World| -> jiff::Timestamp {
+        world.state("agents/a")["status_since"].as_str().unwrap().parse().unwrap()
+    };
+    let listed = |world: &World| -> jiff::Timestamp {
+        let said = world.troop(&["list", "--json"]);
+        let rows: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        assert_eq!(rows[0]["status"], "blocked", "{said:?}");
+        rows[0]["since"].as_str().unwrap().parse().unwrap()
+    };
+    world.write("agents/a/prompt", "sim:ask");
+    world.wait_status("a", "blocked");
+    let blocked = since(&world);
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(listed(&world).as_second(), blocked.as_second(), "beside a mount");
+    world.mount().end(nix::sys::signal::Signal::SIGKILL);
+    assert_eq!(listed(&world).as_second(), blocked.as_second(), "without one");
+    world.mount_again();
+    world.wait_status("a", "blocked");
+    assert_eq!(since(&world).as_second(), blocked.as_second(), "in the next one");
+
+    world.write("agents/a/control", "interrupt");
+    world.wait_status("a", "ready");
+    world.write("agents/a/prompt", "sim:ask");
+    world.wait_status("a", "blocked");
+    assert!(since(&world) > blocked + jiff::SignedDuration::from_secs(1), "it is another question");
+}
+
 /// When a turn is over, `last_turn` says how: `success`, or `interrupted` after somebody pressed the
 /// interrupt key.
 #[test]
