@@ -140,6 +140,9 @@ fn line(found: Found, age: SignedDuration, now: Timestamp) -> Line {
                 keep("somebody is starting or stopping it".to_owned())
             } else if may_be_named {
                 keep("a record that cannot be read may name it; see troop doctor".to_owned())
+            } else if now.duration_since(changed) < STARTING_LIMIT {
+                // A launch makes the session root before the record.
+                keep("somebody may be starting it".to_owned())
             } else if now.duration_since(changed) < age {
                 keep(format!(
                     "no record names it, and it changed at {changed:.0}, which is less than {} ago",
@@ -350,5 +353,13 @@ mod tests {
         assert_eq!(removes(&orphan(7200, false, false)), Some((false, true)));
         assert!(orphan(7200, false, false).reason.contains("2 prompts"));
         assert!(orphan(60, false, false).reason.ends_with("less than 1 h ago"));
+        // Its record may be about to come, whatever age was asked for.
+        let fresh = |ago: i64| {
+            let changed = NOW - SignedDuration::from_secs(ago);
+            let found =
+                Found::Orphan { path: "/home/s".into(), changed, queued: 0, is_busy: false, may_be_named: false };
+            plan(vec![found], SignedDuration::ZERO, NOW).remove(0)
+        };
+        assert_eq!((removes(&fresh(29)), removes(&fresh(31))), (None, Some((false, true))));
     }
 }

@@ -121,6 +121,12 @@ impl LifeLock {
 }
 
 impl LifeLock {
+    /// Makes a new session root (0700, parents too) and takes the lock on the life of its agent before anything else is in it.
+    pub fn begin(session_root: &Path) -> Result<Self> {
+        make_private(session_root)?;
+        Self::acquire(session_root, Duration::ZERO)
+    }
+
     /// Whether somebody has it. Nothing is made to find out.
     pub(super) fn is_held(session_root: &Path) -> bool {
         let path = our_directory(session_root).join(LIFE_LOCK);

@@ -17,6 +17,7 @@ mod homes;
 mod keyboard;
 mod launch;
 mod listing;
+mod many;
 mod names;
 mod prompt;
 mod queue;

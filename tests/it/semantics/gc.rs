@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -66,6 +67,11 @@ fn clearing_away() {
     let orphan = world.sandbox().troop_home().join("sessions/local_interactive/orphan");
     fs::create_dir_all(orphan.join("troop/queue")).unwrap();
     fs::write(orphan.join("troop/queue/1"), "never asked").unwrap();
+    // Nobody has been making it for so long.
+    let an_hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    for path in super::tree::everything(&orphan).into_iter().chain([orphan.clone()]) {
+        fs::File::open(path).unwrap().set_modified(an_hour_ago).unwrap();
+    }
     let server = world.sandbox().troop_home().join("houmao_servers/127.0.0.1-9889");
     let turns = world.sandbox().troop_home().join("managed_agents/0123456789ab");
     for dir in [server.join("sessions/registered"), server.join("state/cao_compat"), server.join("run"), turns.clone()]
