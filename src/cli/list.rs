@@ -1,7 +1,7 @@
 //! `troop list`.
 
 use super::args::Common;
-use super::context::{Context, is_settled};
+use super::context::{Context, is_settled, tell_unseen};
 use crate::daemon::Scope;
 use crate::error::Result;
 use crate::model::{AgentId, AgentView, Listing, Snapshot};
@@ -69,6 +69,7 @@ pub(super) fn run(common: &Common, all: bool, json: bool) -> Result<()> {
     } else {
         super::print(|out| table(out, &rows))?;
     }
+    tell_unseen(&snapshot);
     if snapshot.oddities.problems > 0 {
         super::say(&format!("troop: {} files could not be understood; see troop doctor", snapshot.oddities.problems));
     }

@@ -1,7 +1,7 @@
 //! `troop status`: all agents in one line, for a status bar.
 
 use super::args::Common;
-use super::context::{Context, is_settled};
+use super::context::{Context, is_settled, tell_unseen};
 use super::mounted;
 use crate::daemon::Scope;
 use crate::dashboard::summary;
@@ -28,5 +28,6 @@ fn look(context: &Context) -> Result<Vec<(String, Status)>> {
     let told = |snapshot: &Snapshot| snapshot.agents.values().all(|agent| is_settled(agent.status())).then_some(());
     daemon.port().wait_for(STATE_LIMIT, told);
     let snapshot = daemon.port().snapshot();
+    tell_unseen(&snapshot);
     Ok(snapshot.agents.values().map(|view| (view.dir_name.to_string(), view.status())).collect())
 }

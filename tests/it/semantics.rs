@@ -14,6 +14,7 @@ mod headless;
 mod headless_crash;
 mod history;
 mod homes;
+mod hung;
 mod keyboard;
 mod launch;
 mod listing;
