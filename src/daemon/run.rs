@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::model::{Actor, AgentId, EventKind, Terminal};
 use crate::port::{Answer, Hub, Request, Until};
 use crate::store::homes::Index;
-use crate::store::{Change, Registry, Watch};
+use crate::store::{Change, Registry, Watch, make_private};
 use crate::tmux::Key;
 use crate::tool::Tools;
 use jiff::Timestamp;
@@ -89,10 +89,7 @@ fn known_keys(command: &Command) -> Result<()> {
 fn watch_index(index: &Index, watch: &Watch) {
     let path = index.path();
     let Some(dir) = path.parent() else { return };
-    if let Err(error) = std::fs::create_dir_all(dir)
-        .map_err(|error| Error::io("it cannot be made", &error))
-        .and_then(|()| watch.also(dir.into()))
-    {
+    if let Err(error) = make_private(dir).and_then(|()| watch.also(dir.into())) {
         tracing::debug!(%error, "changes of the index of Homes are not seen at once");
     }
 }

@@ -35,6 +35,7 @@ pub mod turn_dir;
 pub mod watch;
 pub mod wire;
 
+pub use dir::make_private;
 pub use finding::{Finding, Severity};
 pub use joined::JoinedManifest;
 pub use journal::Journal;

@@ -20,6 +20,7 @@ mod launch;
 mod listing;
 mod many;
 mod names;
+mod private;
 mod prompt;
 mod queue;
 mod reading;
