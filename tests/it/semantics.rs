@@ -15,6 +15,7 @@ mod headless_crash;
 mod history;
 mod homes;
 mod hung;
+mod index;
 mod keyboard;
 mod launch;
 mod listing;
