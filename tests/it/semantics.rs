@@ -34,6 +34,7 @@ mod scripts;
 mod sources;
 mod state;
 mod stop;
+mod strangers;
 mod submit;
 mod transcript;
 mod tree;
