@@ -24,3 +24,4 @@ mod tmux;
 mod tracking;
 mod transcript;
 mod tree;
+mod users;
