@@ -11,8 +11,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a change of the registry waits for another one. A change takes milliseconds.
-pub const REGISTRY_LOCK_LIMIT: Duration = Duration::from_secs(2);
+/// How long a change of the registry waits for others. One takes milliseconds, and many may be launched at once on a disk
+/// that has much to write.
+pub const REGISTRY_LOCK_LIMIT: Duration = Duration::from_secs(10);
 
 /// How often a taken lock is tried again: flock has no deadline of its own.
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
