@@ -105,7 +105,11 @@ fn control(common: &Common, name: &str, verb: Verb) -> Result<()> {
     submit(Context::new(common)?.one(name)?, verb)
 }
 
-fn submit((daemon, agent, _): (Daemon, AgentId, Arc<AgentView>), verb: Verb) -> Result<()> {
+fn submit((daemon, agent, view): (Daemon, AgentId, Arc<AgentView>), verb: Verb) -> Result<()> {
+    // Whatever keeps us from looking keeps us from doing anything.
+    if let Some(why) = &view.state.diagnostics.probe_error {
+        return Err(Error::new(Kind::TimedOut, why.clone()));
+    }
     daemon.port().call(Command::Control { agent, verbs: vec![verb] }, actor(), Until::Done, LIMIT)
 }
 

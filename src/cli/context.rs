@@ -4,16 +4,18 @@ use super::args::Common;
 use super::config;
 use crate::daemon::{Daemon, Scope, Settings, tool_overrides};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Actor, AgentId, AgentView, Status};
+use crate::model::{Actor, AgentId, AgentView, Snapshot, Status};
 use crate::store::{Registry, Roots};
-use crate::tmux::Socket;
+use crate::tmux::{ONE_SHOT_DEADLINE, Socket};
 use crate::tool::Tools;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a command waits for the first look at every agent it needs.
-const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+/// How long a command waits for the first look at every agent it needs: longer than for a tmux server that does not
+/// answer, so that it costs its own agents and no others.
+const SETTLE_LIMIT: Duration = ONE_SHOT_DEADLINE.saturating_add(Duration::from_secs(3));
 /// How long a command waits for a state that only time can tell, such as ready: longer than the tracker lets one settle
 /// that only the screen shows.
 const STATE_LIMIT: Duration = Duration::from_secs(2);
@@ -84,7 +86,7 @@ impl Context {
     /// of it once its state has been told apart from a passing one.
     pub(super) fn one(&self, name: &str) -> Result<(Daemon, AgentId, Arc<AgentView>)> {
         let (daemon, id, view) = self.whatever(name)?;
-        let view_now = |snapshot: &crate::model::Snapshot| snapshot.by_id(&id).map(|(_, view)| view.clone());
+        let view_now = |snapshot: &Snapshot| snapshot.by_id(&id).map(|(_, view)| view.clone());
         let known =
             daemon.port().wait_for(STATE_LIMIT, |snapshot| view_now(snapshot).filter(|view| is_settled(view.status())));
         let view = known.or_else(|| view_now(&daemon.port().snapshot())).unwrap_or(view);
@@ -100,6 +102,14 @@ impl Context {
             Error::new(Kind::Gone, format!("{name} is retired or its record has run out; launch it again"))
         })?;
         Ok((daemon, id, view))
+    }
+}
+
+/// Tells why agents could not be looked at, each reason once.
+pub(super) fn tell_unseen(snapshot: &Snapshot) {
+    let reasons = snapshot.agents.values().filter_map(|agent| agent.state.diagnostics.probe_error.as_ref());
+    for why in reasons.collect::<BTreeSet<_>>() {
+        super::say(&format!("troop: {why}"));
     }
 }
 

@@ -24,7 +24,7 @@ struct Row {
     agent: Option<String>,
 }
 
-/// Prints the agents on the servers named, aligned for people or as JSON.
+/// Prints the agents on the servers named, aligned for people or as JSON. Of servers that did not answer the first is the error.
 pub(super) fn run(common: &Common, servers: &[String], json: bool) -> Result<()> {
     let context = Context::new(common)?;
     let settings = &context.settings;
@@ -32,14 +32,21 @@ pub(super) fn run(common: &Common, servers: &[String], json: bool) -> Result<()>
         [] => settings.servers(),
         named => named.iter().map(|name| settings.server(name)).collect(),
     };
-    let rows: Vec<Row> = daemon::discover(settings, &servers)?.into_iter().map(row).collect();
-    super::print(|out| {
-        if !json {
-            return table(out, &rows);
-        }
-        serde_json::to_writer_pretty(&mut *out, &rows)?;
-        writeln!(out)
-    })
+    let (found, silent) = daemon::discover(settings, &servers)?;
+    let rows: Vec<Row> = found.into_iter().map(row).collect();
+    let mut silent = silent.into_iter();
+    let first = silent.next();
+    if json || !rows.is_empty() || first.is_none() {
+        super::print(|out| {
+            if !json {
+                return table(out, &rows);
+            }
+            serde_json::to_writer_pretty(&mut *out, &rows)?;
+            writeln!(out)
+        })?;
+    }
+    silent.for_each(|error| super::say(&format!("troop: {error}")));
+    first.map_or(Ok(()), Err)
 }
 
 fn row(found: FoundAgent) -> Row {

@@ -5,9 +5,11 @@ use super::context::Context;
 use super::exit;
 use crate::error::{Error, Kind, Result};
 use crate::fuse::mount;
-use crate::store::{Finding, Severity, doctor};
+use crate::store::{Finding, Severity, doctor, manifest};
+use crate::tmux::Socket;
 use crate::tool::Tools;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,6 +18,7 @@ pub(super) fn run(common: &Common, json: bool) -> Result<ExitCode> {
     let context = Context::new(common)?;
     let mut findings = machine();
     findings.extend(tools(&context));
+    findings.extend(servers(&context));
     findings.extend(doctor::check(&context.registry, Timestamp::now()));
     let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
     if json {
@@ -67,6 +70,35 @@ fn machine() -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The tmux servers that do not answer, of those that live agents are on and those that new ones would be on.
+fn servers(context: &Context) -> Vec<Finding> {
+    let settings = &context.settings;
+    let now = Timestamp::now();
+    let live = context.registry.scan().entries.into_iter().filter(|entry| entry.record.claims_live(now));
+    let named = live.filter_map(|entry| manifest::read(&entry.record.manifest_path).ok()?.tmux_socket);
+    let mut servers: BTreeMap<PathBuf, Socket> =
+        named.map(|path| settings.socket_at(&path)).map(|socket| (socket.path().to_owned(), socket)).collect();
+    servers.extend(settings.servers().into_iter().map(|socket| (socket.path().to_owned(), socket)));
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
+    // At once: each that hangs is waited for.
+    let asked: Vec<_> = servers
+        .into_values()
+        .filter(|socket| socket.path().exists())
+        .map(|socket| runtime.spawn(async move { (socket.sessions().await, socket) }))
+        .collect();
+    let answers = asked.into_iter().filter_map(|asked| runtime.block_on(asked).ok());
+    let silent = answers.filter_map(|(answer, socket)| Some((answer.err()?, socket)));
+    // That there is no tmux is a finding of its own.
+    silent
+        .filter(|(error, _)| error.kind() != Kind::Unavailable)
+        .map(|(error, socket)| Finding {
+            severity: Severity::Error,
+            path: socket.path().to_owned(),
+            sentence: error.to_string(),
+        })
+        .collect()
 }
 
 fn tools(context: &Context) -> Vec<Finding> {

@@ -1,7 +1,7 @@
 //! What the live agents of the registry do now. A mount that shows exactly them is asked, because it knows already; else they are
 //! looked at. Who lives says the registry either way, read anew: what a mount has not heard of yet is not asked of it.
 
-use super::context::{Context, is_settled};
+use super::context::{Context, is_settled, tell_unseen};
 use super::mounted::Asked;
 use crate::daemon::Scope;
 use crate::error::Result;
@@ -59,5 +59,7 @@ fn look(context: &Context, live: Vec<Entry>) -> Result<Vec<Listed>> {
     let daemon = context.start(Scope::These(live.into()))?;
     let told = |snapshot: &Snapshot| snapshot.agents.values().all(|agent| is_settled(agent.status())).then_some(());
     daemon.port().wait_for(STATE_LIMIT, told);
-    Ok(daemon.port().snapshot().agents.values().map(|agent| Listed::of(agent, Listing::Live)).collect())
+    let snapshot = daemon.port().snapshot();
+    tell_unseen(&snapshot);
+    Ok(snapshot.agents.values().map(|agent| Listed::of(agent, Listing::Live)).collect())
 }

@@ -7,8 +7,10 @@ use crate::daemon::{Daemon, Scope, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::fuse;
 use crate::fuse::mount::Mountpoint;
+use crate::store::make_private;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -109,11 +111,9 @@ fn open_log(dir: &Path) -> Result<File> {
     // Fails only for the leader of a process group, which needs no new session.
     let _ = nix::unistd::setsid();
     let path = dir.join("mount.log");
-    let open = || {
-        std::fs::create_dir_all(dir)?;
-        File::options().create(true).append(true).open(&path)
-    };
-    open().map_err(|error| Error::io(format!("cannot write {}", path.display()), &error))
+    make_private(dir)?;
+    let opened = File::options().create(true).append(true).mode(0o600).open(&path);
+    opened.map_err(|error| Error::io(format!("cannot write {}", path.display()), &error))
 }
 
 /// `TROOP_LOG` says what is logged (warnings by default), to standard error or to `log`.

@@ -55,9 +55,9 @@ impl Settings {
     }
 }
 
-/// The agents that run on these servers, registered or not, in the order of servers and panes. Fails when a server does
-/// not answer; one that is not there has none. Blocks its thread.
-pub fn discover(settings: &Settings, servers: &[Socket]) -> Result<Vec<FoundAgent>> {
+/// The agents that run on these servers, registered or not, in the order of servers and panes, and of each server that
+/// did not answer the reason; one that is not there has no agents. Blocks its thread.
+pub fn discover(settings: &Settings, servers: &[Socket]) -> Result<(Vec<FoundAgent>, Vec<Error>)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -65,11 +65,14 @@ pub fn discover(settings: &Settings, servers: &[Socket]) -> Result<Vec<FoundAgen
     let (tools, _) = Tools::with_overrides(&settings.tool_overrides);
     let claims = settings.claims(&Registry::new(settings.roots.clone()), now());
     runtime.block_on(async {
-        let mut all = Vec::new();
+        let (mut all, mut silent) = (Vec::new(), Vec::new());
         for server in servers {
-            all.extend(agents_on(settings, server, &tools, &claims).await?);
+            match agents_on(settings, server, &tools, &claims).await {
+                Ok(agents) => all.extend(agents),
+                Err(error) => silent.push(error),
+            }
         }
-        Ok(all)
+        Ok((all, silent))
     })
 }
 

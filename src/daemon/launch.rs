@@ -22,7 +22,6 @@ use crate::tool::{HOOKS_ENV, Hooks, Tool};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// The terminal of a new agent, columns and rows.
@@ -88,18 +87,18 @@ impl Hands {
         let saved = {
             let (registry, root, record) = (self.registry.clone(), root.clone(), record.clone());
             blocking(move || {
-                // Nobody stops or relaunches it before it is there, or has come to nothing.
-                let mut life = None;
-                let written = launch::write_session(&root, &manifest)
-                    .and_then(|()| hooks.make(&root))
-                    .and_then(|()| LifeLock::acquire(&root, Duration::ZERO).map(|held| life = Some(held)))
-                    .and_then(|()| first.map_or(Ok(()), |first| spool::put(&root, ROLE_PROMPT, &first)));
-                crash::here("launch.written");
-                if let Err(error) = written.and_then(|()| registry.publish(&record, &Expect::New, now)) {
+                // Nobody clears it away, stops or relaunches it before it is there, or has come to nothing.
+                let made = LifeLock::begin(&root).and_then(|life| {
+                    launch::write_session(&root, &manifest)?;
+                    hooks.make(&root)?;
+                    first.map_or(Ok(()), |first| spool::put(&root, ROLE_PROMPT, &first))?;
+                    crash::here("launch.written");
+                    registry.publish(&record, &Expect::New, now).map(|()| life)
+                });
+                let life = made.inspect_err(|_| {
                     // Nobody knows of it: the first error is the one to tell.
                     let _ = std::fs::remove_dir_all(&root);
-                    return Err(error);
-                }
+                })?;
                 let looked = Instant::now();
                 let entry = registry.read(&record.id)?.ok_or_else(|| {
                     Error::new(Kind::Gone, format!("the record of {} was removed while it was launched", record.name))

@@ -15,11 +15,10 @@ use super::prompts::Prompts;
 use super::reader::{self, MAX_CHANGES};
 use super::sources::Sources;
 use crate::engine::{Fact, Note, World};
-use crate::error::Error;
 use crate::model::{Actor, AgentId, EventKind, Terminal};
 use crate::port::{Answer, Hub, Request};
 use crate::store::homes::Index;
-use crate::store::{Change, Registry, Watch};
+use crate::store::{Change, Registry, Watch, make_private};
 use crate::tool::Tools;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
@@ -81,10 +80,7 @@ async fn serve(state: &mut Loop, mut received: mpsc::Receiver<Event>, mut stoppe
 fn watch_index(index: &Index, watch: &Watch) {
     let path = index.path();
     let Some(dir) = path.parent() else { return };
-    if let Err(error) = std::fs::create_dir_all(dir)
-        .map_err(|error| Error::io("it cannot be made", &error))
-        .and_then(|()| watch.also(dir.into()))
-    {
+    if let Err(error) = make_private(dir).and_then(|()| watch.also(dir.into())) {
         tracing::debug!(%error, "changes of the index of Homes are not seen at once");
     }
 }

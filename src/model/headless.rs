@@ -81,7 +81,6 @@ impl HeadlessTurns {
 
 /// How a turn ended, as its files tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Verdict {
     /// Never active.
     pub standing: TurnStanding,

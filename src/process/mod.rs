@@ -16,4 +16,6 @@ pub use ended::ended;
 pub use environ::{directory, variable};
 pub use marked::{MAX_MARKED, marked};
 pub use open::{Open, open_files};
-pub use walk::{MAX_ARGV_BYTES, MAX_PROCESSES, name, process, programs, start_time, thread_group, was_signalled};
+pub use walk::{
+    MAX_ARGV_BYTES, MAX_PROCESSES, name, process, programs, start_time, started_at, thread_group, was_signalled,
+};

@@ -2,6 +2,7 @@
 
 use super::stat::Stat;
 use crate::model::{Process, Programs};
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read as _;
@@ -16,6 +17,12 @@ pub const MAX_ARGV_BYTES: u64 = 4096;
 /// A stat line has 52 numbers and a name of 15 bytes.
 const MAX_STAT_BYTES: u64 = 4096;
 
+/// `/proc/stat` has a line for each processor, and one with a number for each interrupt.
+const MAX_SYSTEM_STAT_BYTES: u64 = 1 << 20;
+
+/// In what `/proc` tells times (USER_HZ): 100 on every architecture of Linux but Alpha and Itanium (time(7)).
+const TICKS_PER_SECOND: u64 = 100;
+
 /// How much of a thread's list of children is read: room for more than [`MAX_PROCESSES`].
 const MAX_CHILDREN_BYTES: u64 = 16 * 1024;
 
@@ -28,6 +35,16 @@ pub fn programs(pane_pid: i32) -> Option<Programs> {
 /// Field 22 of `/proc/PID/stat`, which with the pid identifies a process; `None` when it has ended.
 pub fn start_time(pid: i32) -> Option<u64> {
     stat(Path::new("/proc"), pid).filter(|stat| !stat.has_ended()).map(|stat| stat.start_time)
+}
+
+/// When the process of that id started, as far as the clock was not set since; `None` when it has ended.
+pub fn started_at(pid: i32) -> Option<Timestamp> {
+    let text = read(Path::new("/proc/stat"), MAX_SYSTEM_STAT_BYTES)?;
+    // The time of boot, in seconds (proc_stat(5)).
+    let boot =
+        String::from_utf8_lossy(&text).lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())?;
+    let since_boot = start_time(pid)? / TICKS_PER_SECOND;
+    Timestamp::from_second(boot).ok()?.checked_add(SignedDuration::from_secs(since_boot.try_into().ok()?)).ok()
 }
 
 /// The process of that id; `None` when it has ended.
@@ -215,6 +232,17 @@ mod tests {
         assert_ne!(thread, process);
         assert_eq!((name(process).is_some_and(|name| !name.contains('\n')), name(0)), (true, None));
         assert_eq!((seen, thread_group(process), thread_group(0)), (Some(process), Some(process), None));
+    }
+
+    #[test]
+    fn our_own_start_is_a_moment_ago() {
+        let child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let ago = Timestamp::now().duration_since(started_at(child.id().cast_signed()).unwrap());
+        let mut child = child;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!((-2..=2).contains(&ago.as_secs()), "{ago}");
+        assert_eq!(started_at(0), None);
     }
 
     #[test]

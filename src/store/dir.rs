@@ -152,7 +152,7 @@ impl Dir {
 }
 
 /// Makes `path` and its missing parents, each with mode 0700.
-pub(crate) fn make_private(path: &Path) -> Result<()> {
+pub fn make_private(path: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)

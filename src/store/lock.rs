@@ -11,8 +11,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a change of the registry waits for another one. A change takes milliseconds.
-pub const REGISTRY_LOCK_LIMIT: Duration = Duration::from_secs(2);
+/// How long a change of the registry waits for others. One takes milliseconds, and many may be launched at once on a disk
+/// that has much to write.
+pub const REGISTRY_LOCK_LIMIT: Duration = Duration::from_secs(10);
 
 /// How often a taken lock is tried again: flock has no deadline of its own.
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
@@ -121,6 +122,12 @@ impl LifeLock {
 }
 
 impl LifeLock {
+    /// Makes a new session root (0700, parents too) and takes the lock on the life of its agent before anything else is in it.
+    pub fn begin(session_root: &Path) -> Result<Self> {
+        make_private(session_root)?;
+        Self::acquire(session_root, Duration::ZERO)
+    }
+
     /// Whether somebody has it. Nothing is made to find out.
     pub(super) fn is_held(session_root: &Path) -> bool {
         let path = our_directory(session_root).join(LIFE_LOCK);

@@ -37,6 +37,7 @@ pub mod turn_dir;
 pub mod watch;
 pub mod wire;
 
+pub use dir::make_private;
 pub use finding::{Finding, Severity};
 pub use joined::JoinedManifest;
 pub use journal::Journal;

@@ -139,6 +139,12 @@ mod tests {
         let config = |value| roots(&[home, ("XDG_CONFIG_HOME", value)]).unwrap().registry;
         assert_eq!(config("/xdg"), Path::new("/xdg/houmao/registry"));
         assert_eq!(config("relative"), Path::new("/nobody/home/.config/houmao/registry"));
+        // Of all Homes, so none of them says where it is.
+        let state = |value| roots(&[home, ("XDG_STATE_HOME", value), (HOME_VARIABLE, "/t")]).unwrap().state;
+        assert_eq!(state("/xdg"), Path::new("/xdg/troop"));
+        for ignored in ["relative", "", "./x"] {
+            assert_eq!(state(ignored), Path::new("/nobody/home/.local/state/troop"), "{ignored:?}");
+        }
         assert_eq!(roots(&[home, (HOME_VARIABLE, "~/t")]).unwrap().home, Path::new("/nobody/home/t"));
     }
 

@@ -52,7 +52,6 @@ const COMPLAINT_BYTES: u64 = 4096;
 
 /// What is to be run, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Run {
     /// 1.
     pub schema_version: u32,
@@ -80,7 +79,6 @@ pub struct Run {
 
 /// `process.json`. The words are Houmao's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ProcessFile {
     /// What runs it.
     pub runner_pid: i32,
@@ -92,7 +90,6 @@ pub struct ProcessFile {
 
 /// A process and when it started: with both it is no other, until the machine starts anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Known {
     /// Its id.
     pub pid: i32,
@@ -102,7 +99,6 @@ pub struct Known {
 
 /// Who runs a turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Started {
     /// What runs it.
     pub runner: Known,

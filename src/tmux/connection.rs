@@ -198,7 +198,8 @@ impl Connection {
 /// What tmux's words of refusal mean.
 pub(super) fn refusal(words: &str) -> Error {
     let words = words.trim_end();
-    let gone = ["can't find ", "no such ", "no sessions", "lost server", "server exited"];
+    // A server that has just come and one that is about to go have no session, and so "no current target".
+    let gone = ["can't find ", "no such ", "no sessions", "no current target", "lost server", "server exited"];
     let kind = if no_server(words) || gone.iter().any(|w| words.starts_with(w)) {
         Kind::Gone
     } else if words.starts_with("duplicate session") {

@@ -6,7 +6,7 @@ use super::connection::refusal;
 use super::frame;
 use super::protocol::Reply;
 use super::quote;
-use super::socket::{Socket, no_server, output};
+use super::socket::{Socket, no_server};
 use crate::error::{Error, Kind, Result};
 use crate::model::{FoundPane, PaneId, Screen};
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ impl Socket {
     async fn ask(&self, arguments: &[&str]) -> Result<Option<String>> {
         let mut command = self.command();
         command.arg("-N").args(arguments);
-        let output = output(command).await?;
+        let output = self.heard(command).await?;
         if output.status.success() {
             return Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()));
         }

@@ -5,7 +5,7 @@ use super::session::{self, SessionInfo};
 use crate::error::{Error, Kind, Result};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Command;
@@ -37,7 +37,7 @@ const KEPT_VARIABLES: &[&str] = &[
 ];
 
 /// How long a tmux program that only asks something may take.
-const ONE_SHOT_DEADLINE: Duration = Duration::from_secs(5);
+pub const ONE_SHOT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The oldest tmux with everything used here (`new-session -e`, `pause-after`).
 const OLDEST_VERSION: (u32, u32) = (3, 2);
@@ -124,12 +124,27 @@ impl Socket {
         command
     }
 
+    /// What a tmux program for this server says that only asks something.
+    pub(super) async fn heard(&self, command: Command) -> Result<Output> {
+        output(command).await.map_err(|error| match error.kind() {
+            Kind::TimedOut => Error::new(
+                Kind::TimedOut,
+                format!(
+                    "the tmux server on {} did not answer within {} s; it may be stopped (kill -CONT lets it go on) or hang",
+                    self.path.display(),
+                    ONE_SHOT_DEADLINE.as_secs()
+                ),
+            ),
+            _ => error,
+        })
+    }
+
     /// The server's sessions, none when there is no server. Starts a program: for use
     /// without a [`Client`](super::Client).
     pub async fn sessions(&self) -> Result<Vec<SessionInfo>> {
         let mut command = self.command();
         command.args(["-N", "list-sessions", "-F", session::LIST_FORMAT]);
-        let output = output(command).await?;
+        let output = self.heard(command).await?;
         let refusal = String::from_utf8_lossy(&output.stderr);
         let refusal = refusal.trim_end();
         if output.status.success() {
@@ -201,7 +216,7 @@ fn bare_command(environment: &[(String, String)]) -> Command {
 }
 
 /// What a program that only asks something says.
-pub(super) async fn output(mut command: Command) -> Result<std::process::Output> {
+pub(super) async fn output(mut command: Command) -> Result<Output> {
     command.stdin(Stdio::null()).kill_on_drop(true);
     match tokio::time::timeout(ONE_SHOT_DEADLINE, command.output()).await {
         Ok(output) => output.map_err(|e| not_started(&e)),

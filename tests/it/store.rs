@@ -4,6 +4,7 @@
 
 mod disk;
 mod doctor;
+mod homes;
 mod hostile;
 mod journal;
 mod manifest;

@@ -12,10 +12,15 @@ use crate::model::headless::{TurnStanding, Verdict};
 use crate::model::{AgentId, Terminal};
 use crate::process;
 use crate::store::managed::{Managed, TurnRecord};
-use crate::store::turn_dir::{EXIT_CODE, Known, PROCESS, Run, STDERR, STDOUT, Started};
+use crate::store::turn_dir::{EXIT_CODE, Known, PROCESS, ProcessFile, Run, STDERR, STDOUT, Started};
 use crate::store::wire::time_text;
 use crate::store::{TurnDir, conversation};
 use crate::transcript::{News, Tail};
+use jiff::{SignedDuration, Timestamp};
+
+/// By how much the time of a launch, which is told to the second, may be before the start of its process, which is
+/// reckoned from the time of boot.
+const LAUNCH_SLACK: SignedDuration = SignedDuration::from_secs(2);
 
 /// What keeps a turn going.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +51,8 @@ pub(super) fn standing(turn: &TurnDir, pane_dead: bool) -> Standing {
             Standing::Runs { process: child, is_runner: false }
         }
         Some(_) => Standing::Over,
-        // Not one of ours: Houmao's runner says who it is, to the second.
-        None if turn.run().is_none() => match turn.process().and_then(|file| known(file.runner_pid)) {
+        // Not one of ours: Houmao's runner says its number, and when it began.
+        None if turn.run().is_none() => match turn.process().and_then(|file| known(&file)) {
             Some(process) => Standing::Runs { process, is_runner: true },
             None => Standing::Over,
         },
@@ -56,8 +61,11 @@ pub(super) fn standing(turn: &TurnDir, pane_dead: bool) -> Standing {
     }
 }
 
-fn known(pid: i32) -> Option<Known> {
-    Some(Known { pid, start_time: process::start_time(pid)? })
+/// What runs a turn, unless that started later than the turn: then it only has the number of what ran it.
+fn known(file: &ProcessFile) -> Option<Known> {
+    let known = Known { pid: file.runner_pid, start_time: process::start_time(file.runner_pid)? };
+    let launched: Timestamp = file.launched_at_utc.parse().ok()?;
+    (process::started_at(known.pid)? <= launched + LAUNCH_SLACK).then_some(known)
 }
 
 /// Writes down how a turn ended, in all places; the verdict comes last, so that whoever sees it sees the rest. The caller holds the agent's lock, and knows that the turn is over.

@@ -132,8 +132,11 @@ impl Index {
 
     fn read(&self) -> Result<Option<Contents>> {
         let Some(dir) = Dir::open(&self.dir)? else { return Ok(None) };
-        let Some(bytes) = dir.read(INDEX_FILE, MAX_BYTES)? else { return Ok(None) };
         let what = || format!("{} is no index of Homes", self.path().display());
+        let read = dir.read(INDEX_FILE, MAX_BYTES);
+        let read =
+            read.map_err(|error| if error.kind() == Kind::Malformed { error.while_doing(what()) } else { error });
+        let Some(bytes) = read? else { return Ok(None) };
         let value = serde_json::from_slice(&bytes)
             .map_err(|error| Error::new(Kind::Malformed, format!("{}: {error}; it will be set aside", what())))?;
         match value {

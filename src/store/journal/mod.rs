@@ -250,8 +250,11 @@ impl Journal {
             at += chunk.len() as u64;
             rest.extend_from_slice(&chunk);
             if let Some(newline) = rest.iter().rposition(|byte| *byte == b'\n') {
-                for event in events(&rest[..=newline]) {
-                    self.remember(event);
+                for line in rest[..=newline].split(|byte| *byte == b'\n') {
+                    match serde_json::from_slice(line) {
+                        Ok(event) => self.remember(event),
+                        Err(_) => self.last_seq = self.last_seq.max(number(line).unwrap_or(0)),
+                    }
                     if enough == usize::MAX && self.pending.len() > MAX_PENDING {
                         self.pending.pop_front();
                     }
@@ -303,7 +306,7 @@ impl Journal {
             let bytes = self.files.read(file, start, end)?;
             let newline = bytes.iter().rposition(|byte| *byte == b'\n');
             let border = if was_moved { bytes.len() } else { newline.map_or(0, |newline| newline + 1) };
-            let last = events(&bytes[..border]).last().map(|event| event.seq);
+            let last = bytes[..border].rsplit(|byte| *byte == b'\n').find_map(number);
             if last.is_some() || start == 0 || window > 2 * MAX_EVENT_BYTES as u64 {
                 return Ok((start + border as u64, last));
             }
@@ -330,8 +333,21 @@ fn line(event: &Event, closes_torn_line: bool) -> Result<Vec<u8>> {
 }
 
 /// The events among the lines of `bytes`; a line that is none is skipped.
-fn events(bytes: &[u8]) -> impl DoubleEndedIterator<Item = Event> {
+fn events(bytes: &[u8]) -> impl Iterator<Item = Event> {
     bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
+}
+
+/// The number of a line that is an event, of a kind that we know or one that a newer program has: it is not given again.
+fn number(line: &[u8]) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Numbered {
+        seq: u64,
+        #[serde(rename = "agent_id")]
+        _agent_id: String,
+        #[serde(rename = "event")]
+        _event: String,
+    }
+    serde_json::from_slice(line).ok().map(|numbered: Numbered| numbered.seq)
 }
 
 /// Where the first line that begins in `bytes` does.

@@ -98,8 +98,11 @@ fn headless_agents() {
     assert!(["pending\n", "active\n"].contains(&world.read("agents/a/status").as_str()));
     world.wait_status("a", "active");
     for pid in ["runner_pid", "child_pid"].map(|key| headless(&world, "a")[key].as_i64().unwrap()) {
-        let argv = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
-        assert!(!argv.is_empty() && !String::from_utf8_lossy(&argv).contains("nobody-else"), "{argv:?}");
+        // While a process becomes another program it has no arguments.
+        let argv = wait_until("its arguments", LIMIT, || {
+            fs::read(format!("/proc/{pid}/cmdline")).ok().filter(|argv| !argv.is_empty()).ok_or(pid)
+        });
+        assert!(!String::from_utf8_lossy(&argv).contains("nobody-else"), "{argv:?}");
     }
     let (number, sentence) = world.refused("agents/a/prompt", "another");
     assert_eq!(number, libc::EBUSY, "{sentence}");

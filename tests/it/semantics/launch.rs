@@ -276,6 +276,8 @@ fn a_launch_that_fails_leaves_nothing() {
     assert!(failed.err.contains("one / no key / set KEY"), "{}", failed.err);
     world.write("control", &format!("launch a -- {}\n", argv.join(" ")));
     wait_for("the failure to be told", LIMIT, || world.read("control").contains("one / no key / set KEY"));
+    let killed = world.troop(&["launch", "k", "--", "/bin/sh", "-c", "kill -SEGV $$"]);
+    assert!(killed.code == Some(5) && killed.err.contains("(the program was ended by signal 11)"), "{killed:?}");
     world.wait_gone("agents/a");
     assert_eq!(world.tmux(&["list-sessions", "-F", "#{session_name}"]).trim(), world.session("other"));
     // The name is free.

@@ -113,6 +113,47 @@ fn rubbish_of_others_is_skipped() {
 }
 
 #[test]
+fn what_a_newer_program_writes_keeps_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(dir.path()).unwrap();
+    append(&mut journal, "one");
+    let newer = |seq: u64, key: &str, value: Value| {
+        let mut line = serde_json::to_value(Event { seq, ..event("newer") }).unwrap();
+        line[key] = value;
+        format!("{line}\n").into_bytes()
+    };
+    // A field that nobody knows yet hides nothing; an event of a kind that nobody knows is passed over.
+    spoil(&journal, &newer(2, "mood", serde_json::json!({"of": "a newer program"})));
+    spoil(&journal, &newer(3, "event", "dreamt".into()));
+    assert_eq!(texts(&journal.read_new().unwrap()), ["newer"]);
+    assert_eq!(append(&mut journal, "four"), 4);
+    spoil(&journal, &newer(5, "event", "dreamt".into()));
+    let mut again = Journal::open(dir.path()).unwrap();
+    assert_eq!(texts(&again.load_tail(u64::MAX).unwrap()), ["one", "newer", "four"]);
+    assert_eq!(append(&mut again, "six"), 6);
+    assert_eq!(append(&mut journal, "seven"), 7);
+}
+
+/// 1 GiB without a line, in no room on disk.
+#[test]
+fn a_huge_journal_is_neither_read_nor_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(dir.path()).unwrap();
+    append(&mut journal, "one");
+    spoil(&journal, b"\n");
+    let file = std::fs::OpenOptions::new().write(true).open(journal.path()).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let began = std::time::Instant::now();
+    let mut again = Journal::open(dir.path()).unwrap();
+    assert_eq!(again.load_tail(1 << 20).unwrap(), []);
+    append(&mut again, "next");
+    // It was moved aside as one that is full.
+    assert!(std::fs::metadata(again.path()).unwrap().len() < 1000);
+    assert_eq!(texts(&again.load_tail(1000).unwrap()), ["next"]);
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
 fn many_writers_share_one_journal() {
     const WRITERS: u64 = 4;
     const EVENTS: u64 = 50;

@@ -120,3 +120,28 @@ async fn every_key_is_a_key_and_not_its_name() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_arrives_is_what_the_modes_of_the_terminal_ask_for() {
+    // Cursor keys of the application or not (DECCKM), and pastes in brackets or not.
+    for (modes, arrives) in [
+        ("\\033[?1h\\033[?2004h", "\x1bOA\x1bOB\x1b[200~x\x1b[201~\r\x03"),
+        ("\\033[?1l\\033[?2004l", "\x1b[A\x1b[Bx\r\x03"),
+    ] {
+        let server = Server::new();
+        let (input, record) = (server.path("input"), server.path("record"));
+        std::fs::write(&input, "x").unwrap();
+        let script = format!(
+            r#"stty raw -echo; printf '{modes}ready\r\n'; head -c "$1" > "$2"; printf 'done\r\n'; cat > /dev/null"#
+        );
+        let count = arrives.len().to_string();
+        let mut agent = server.start("a", &script, &[&count, record.to_str().unwrap()]).await;
+        agent.see_text("ready").await;
+        agent.client.keys(&agent.pane, &[key("Up"), key("Down")]).await.unwrap();
+        agent.client.paste(&agent.pane, &input).await.unwrap();
+        // Neither of two keys at once is lost.
+        agent.client.keys(&agent.pane, &[key("Enter"), key("C-c")]).await.unwrap();
+        agent.see_text("done").await;
+        assert_eq!(String::from_utf8(std::fs::read(record).unwrap()).unwrap(), arrives, "{modes}");
+    }
+}
