@@ -136,6 +136,10 @@ pub(super) async fn end_programs(record: &Record, session: Option<&Session>, for
         known.extend(programs(record, session).await);
     }
     if let Some(session) = session {
+        if let Some(pane) = &session.pane {
+            // A pane that is not there any more has nothing to take back.
+            let _ = session.client.let_go(pane).await;
+        }
         session.client.kill_session(&session.name).await?;
     }
     crash::here("stop.ended");

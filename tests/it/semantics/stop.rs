@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::world::{LIMIT, Said, World, said};
@@ -46,6 +48,34 @@ fn alive(pid: &str) -> bool {
     let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // What has ended and was not waited for is a zombie.
     state.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+}
+
+#[test]
+fn the_end_of_one_is_not_the_end_of_all() {
+    let mut world = World::with("other");
+    // What codex asks its terminal, and what a program takes back only when it ends by itself.
+    let text = "printf '\\nworking\\033[?1004h\\n'; exec sleep 600\n";
+    for name in ["stopped", "killed", "relaunched"] {
+        let program = script(&world, "focus.sh", text);
+        let args = ["launch", name, "--tool", "generic", "--"];
+        assert_eq!(world.troop(&args.into_iter().chain(program.split(' ')).collect::<Vec<_>>()).code, Some(0));
+        wait_for("its words", LIMIT, || world.read(&format!("agents/{name}/screen")).contains("working"));
+    }
+    let server = world.tmux(&["display-message", "-p", "#{pid}"]);
+    world.write("agents/stopped/control", "stop\n");
+    let pid = world.state("agents/killed")["probe_snapshot"]["pane_pid"].as_i64().unwrap();
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+    world.wait_status("killed", "down");
+    wait_for("its last words", LIMIT, || world.read("agents/killed/screen").contains("working"));
+    assert_eq!(world.troop(&["explain", "killed"]).code, Some(0));
+    world.write("agents/relaunched/control", "relaunch\n");
+    world.mount().end(Signal::SIGTERM);
+    world.mount_again();
+    world.wait_status("killed", "down");
+    world.wait_status("other", "ready");
+    world.write("agents/killed/control", "stop --force\n");
+    world.wait_status("other", "ready");
+    assert_eq!(world.tmux(&["display-message", "-p", "#{pid}"]), server);
 }
 
 /// `stop` ends an agent's program with everything that it has started, also what went to a session or a process group
