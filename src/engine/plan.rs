@@ -177,7 +177,7 @@ fn answer(world: &World, view: &AgentView, pick: Pick) -> Result<Effect> {
     if !world.allows_approvals {
         return Err(Error::new(
             Kind::NotPermitted,
-            "answering for a person is switched off; use troop mount --allow-approvals, or set TROOP_ALLOW_APPROVALS=true",
+            "answering for a person is switched off; start troop with --allow-approvals, or set TROOP_ALLOW_APPROVALS=true",
         ));
     }
     let question = view.may_answer()?.clone();
