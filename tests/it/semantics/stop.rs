@@ -82,7 +82,7 @@ fn the_end_of_one_is_not_the_end_of_all() {
 /// of its own or was left by its parent, and the tmux session. Programs are asked to end with SIGTERM, and killed two
 /// seconds later; `stop --force` kills them at once. The write returns when the agent is in `stopped/`, where its record says
 /// why it ended. A tmux server that an agent has started goes on with what runs in it, and so does a session that is not the
-/// agent's, even when it has the name of one.
+/// agent's, even when it has the name of one, and what serves all agents of a tool, which its definition says (`shared`).
 #[test]
 fn stopping_an_agent() {
     let world = World::new();
@@ -154,16 +154,33 @@ fn what_an_agent_started_elsewhere_goes_on() {
 }
 
 #[test]
+fn what_serves_others_goes_on() {
+    let sandbox = Sandbox::new();
+    let tools = sandbox.home().join(".config/troop/tools");
+    fs::create_dir_all(&tools).unwrap();
+    let tool = include_str!("../../../src/tool/generic.toml").replace("\"generic\"", "\"pair\"");
+    let tool = tool.replace("[process]\n", "[process]\nshared = [\"app-server\"]\n");
+    assert!(tool.contains("\"pair\"") && tool.contains("shared"));
+    fs::write(tools.join("pair.toml"), tool).unwrap();
+    let world = World::mounted(sandbox, &[]);
+    script(&world, "server.sh", "sleep 601 &\necho $$ $! > server.pids\nwait\n");
+    let text = "setsid sh server.sh app-server &\nsleep 602 &\necho $! > own.pids\nwait\n";
+    let first = script(&world, "first.sh", text);
+    let args = ["launch", "a", "--tool", "pair", "--"];
+    assert_eq!(world.troop(&args.into_iter().chain(first.split(' ')).collect::<Vec<_>>()).code, Some(0));
+    let pids = |name: &str| fs::read_to_string(world.sandbox().work().join(name)).unwrap_or_default();
+    wait_for("the server", LIMIT, || pids("server.pids").ends_with('\n') && pids("own.pids").ends_with('\n'));
+    let (server, own) = (pids("server.pids"), pids("own.pids"));
+    world.write("agents/a/control", "relaunch\n");
+    assert!(!alive(own.trim()), "{own}");
+    world.write("agents/a/control", "stop\n");
+    assert!(server.split_whitespace().all(alive), "{server}");
+}
+
+#[test]
 fn an_agent_stops_itself() {
     let world = World::new();
-    // An agent is not told of a registry that is not the usual one.
-    let (registry, home) = (world.sandbox().registry(), world.sandbox().troop_home());
-    let text = format!(
-        "HOUMAO_GLOBAL_REGISTRY_DIR={} TROOP_HOME={} {} stop a > said 2>&1\n",
-        registry.display(),
-        home.display(),
-        troop_bin().display()
-    );
+    let text = format!("{} stop a > said 2>&1\n", troop_bin().display());
     world.launch_program("a", &script(&world, "self.sh", &format!("while ! [ -e go ]; do sleep 0.1; done\n{text}")));
     fs::write(world.sandbox().work().join("go"), "").unwrap();
     let said = || fs::read_to_string(world.sandbox().work().join("said"));
