@@ -63,7 +63,11 @@ impl Error {
             std::io::ErrorKind::TimedOut => Kind::TimedOut,
             _ => Kind::Io,
         };
-        Self::new(kind, format!("{doing}: {error}"))
+        let said = error.to_string();
+        // The number behind the words tells a person nothing.
+        let words = said.split_once(" (os error ").map_or(said.as_str(), |(words, _)| words);
+        let advice = if error.kind() == std::io::ErrorKind::StorageFull { "; make room on that disk" } else { "" };
+        Self::new(kind, format!("{doing}: {words}{advice}"))
     }
 
     /// The kind, for choosing an errno or an exit code.

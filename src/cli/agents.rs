@@ -25,7 +25,7 @@ pub(super) fn adopt(common: &Common, options: Adopt) -> Result<()> {
     let pane = PaneName::parse(&options.pane)?;
     let name = options.name.as_deref().map(AgentName::new).transpose()?;
     let context = Context::new(common)?;
-    let server = common.tmux_socket.clone();
+    let server = common.tmux_socket();
     let daemon = context.start(Scope::Records)?;
     let adopt = command::Adopt { pane, name, tool: options.tool, server };
     daemon.port().call(Command::adopt(adopt), actor(), Until::Done, LIMIT)

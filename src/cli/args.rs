@@ -1,9 +1,11 @@
 //! What can be typed.
 
 use crate::command::{Verb, age};
+use crate::error::{Error, Kind};
 use crate::model::launch_options::{check_model, env_pair};
 use crate::model::{ChatSession, Condition};
 use crate::stand_in;
+use crate::tmux::SOCKET_VARIABLE;
 use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
 use std::path::PathBuf;
@@ -38,18 +40,43 @@ Exit codes:
   6  refused: the name is taken, not permitted, or this kind of agent cannot do that
   7  this machine lacks something: tmux, /dev/fuse, fusermount3";
 
+/// Allows what `--allow-approvals` does.
+const APPROVALS_VARIABLE: &str = "TROOP_ALLOW_APPROVALS";
+
 /// What every command takes.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Common {
-    /// tmux server of new agents: a name as with tmux -L, or the path of its socket
-    #[arg(long, global = true, value_name = "NAME|PATH", env = "TROOP_TMUX_SOCKET")]
-    pub(super) tmux_socket: Option<String>,
-    /// Let troop answer questions: approve, deny and answer
-    #[arg(long, global = true, env = "TROOP_ALLOW_APPROVALS")]
-    pub(super) allow_approvals: bool,
-    /// Where troop keeps the sessions it launches [default: ~/.troop]
-    #[arg(long, global = true, value_name = "DIR", env = "TROOP_HOME")]
+    /// tmux server of new agents: a name as with tmux -L, or the path of its socket [else: TROOP_TMUX_SOCKET]
+    #[arg(long, global = true, value_name = "NAME|PATH")]
+    tmux_socket: Option<String>,
+    /// Let troop answer questions: approve, deny and answer [else: TROOP_ALLOW_APPROVALS=true]
+    #[arg(long, global = true)]
+    allow_approvals: bool,
+    /// Where troop keeps the sessions it launches [else: TROOP_HOME; default: ~/.troop]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(super) home: Option<PathBuf>,
+}
+
+impl Common {
+    /// The tmux server that is named, by its option or else by its variable.
+    pub(super) fn tmux_socket(&self) -> Option<String> {
+        let variable = || std::env::var(SOCKET_VARIABLE).ok().filter(|value| !value.trim().is_empty());
+        self.tmux_socket.clone().or_else(variable)
+    }
+
+    /// Whether questions may be answered, by the option or else by its variable; blank is no.
+    pub(super) fn allows_approvals(&self) -> crate::Result<bool> {
+        let value = std::env::var(APPROVALS_VARIABLE).unwrap_or_default();
+        match value.trim() {
+            _ if self.allow_approvals => Ok(true),
+            "true" | "1" => Ok(true),
+            "" | "false" | "0" => Ok(false),
+            _ => Err(Error::new(
+                Kind::Invalid,
+                format!("{APPROVALS_VARIABLE} is {value:?}; set it to true or false, or unset it"),
+            )),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -50,7 +50,7 @@ impl Context {
         }
         let settings = Settings {
             roots: roots.clone(),
-            socket: Socket::resolve(common.tmux_socket.as_deref(), variable),
+            socket: Socket::resolve(common.tmux_socket().as_deref(), variable),
             default_socket: Socket::resolve(None, variable),
             tool_overrides: overrides,
             presets: config.presets,
@@ -59,7 +59,7 @@ impl Context {
             scope: Scope::All,
             follows: true,
             keeps_history: false,
-            allows_approvals: common.allow_approvals || config.allow_approvals,
+            allows_approvals: common.allows_approvals()? || config.allow_approvals,
             discovers: false,
             mountpoint: None,
         };

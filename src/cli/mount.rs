@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// How long the first readers wait at most until every agent has been looked at.
 const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(2);
-/// What the background process says when its mount answers.
+/// What the background process says when its mount answers; a line before that is for the person.
 const READY: &str = "ready";
 
 /// Mounts, and serves until a signal or somebody else ends the mount.
@@ -29,12 +29,18 @@ pub(super) fn mount(common: &Common, options: &Mount) -> Result<()> {
         return detach(options);
     }
     let context = Context::new(common)?;
-    let log = options.announce.then(|| open_log(&context.settings.roots.state)).transpose()?;
-    start_logging(log);
-    let path = options.path.clone().unwrap_or_else(default_path);
-    for error in &context.tool_errors {
-        super::say(&format!("troop: {error}"));
+    let log = options.announce.then(|| open_log(&context.settings.roots.state)).transpose();
+    // A mount is no worse for having no log.
+    let complaints = log.as_ref().err().into_iter().chain(&context.tool_errors).map(ToString::to_string);
+    if options.announce {
+        // Its standard error is heard only when it fails: what has been said there is said again.
+        let wrong = context.settings.presets.wrong.as_ref().map(|wrong| format!("{wrong}; nothing of it counts"));
+        super::print(|out| complaints.chain(wrong).try_for_each(|line| writeln!(out, "troop: {line}")))?;
+    } else {
+        complaints.for_each(|line| super::say(&format!("troop: {line}")));
     }
+    start_logging(log.ok().flatten());
+    let path = options.path.clone().unwrap_or_else(default_path);
     super::doctor::tmux_version()?;
     let mountpoint = Mountpoint::prepare(&path, options.path.is_none())?;
     raise_file_limit();
@@ -86,11 +92,16 @@ fn detach(options: &Mount) -> Result<()> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(failed)?;
-    let mut line = String::new();
-    if let Some(out) = child.stdout.take() {
-        let _ = BufReader::new(out).read_line(&mut line);
+    let mut is_ready = false;
+    for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()).map_while(|line| line.ok())
+    {
+        is_ready = line == READY;
+        if is_ready {
+            break;
+        }
+        super::say(&line);
     }
-    if line.trim() == READY {
+    if is_ready {
         let path = options.path.clone().unwrap_or_else(default_path);
         super::say(&format!("mounted at {} (troop umount {} takes it away)", path.display(), path.display()));
         return Ok(());
@@ -120,8 +131,10 @@ fn open_log(dir: &Path) -> Result<File> {
 fn start_logging(log: Option<File>) {
     let wanted = std::env::var("TROOP_LOG").ok().and_then(|wanted| wanted.parse().ok());
     let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
-    // Lets every level through: the filter beside it decides.
-    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
+    // Lets every level through: the filter beside it decides. A line that cannot be written, on a full disk or to a
+    // standard error that is closed, is let go: to complain of it there is a panic.
+    let builder =
+        tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false).log_internal_errors(false);
     // Only a second call could fail, and there is none.
     let _ = match log {
         Some(file) => builder.with_writer(std::sync::Mutex::new(file)).finish().with(filter).try_init(),

@@ -103,6 +103,13 @@ pub enum TroopVerb {
     Rescan,
 }
 
+impl TroopVerb {
+    /// As [`Verb::is_awaited`]: the agent is listed then, or the reason why it cannot be is known.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, Self::Launch(_) | Self::Adopt(_))
+    }
+}
+
 /// The verbs of a write to an agent's `control`: all of them or the first error.
 pub fn agent_verbs(bytes: &[u8]) -> Result<Vec<Verb>> {
     lines(bytes, AGENT_VERBS, |words| match words {

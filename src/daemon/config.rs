@@ -1,8 +1,9 @@
 //! What a loop is started with.
 
 use crate::model::{AgentId, Presets};
+use crate::store::roots::{HOME_VARIABLE, REGISTRY_VARIABLE};
 use crate::store::{Entry, Roots};
-use crate::tmux::Socket;
+use crate::tmux::{SOCKET_VARIABLE, Socket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -118,6 +119,26 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Adds to `env` what leads a troop or a Houmao that runs with it to this registry, Home and tmux server: one variable
+    /// for each that it would find elsewhere by itself, however that was given here.
+    pub(super) fn lead_here(&self, env: &mut Vec<(String, String)>) {
+        let found = |name: &str| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let roots = Roots::from_env(|name| found(name).map(Into::into)).ok();
+        let is_ours = |root: fn(&Roots) -> &PathBuf| roots.as_ref().map(root) == Some(root(&self.roots));
+        let socket = Socket::resolve(found(SOCKET_VARIABLE).as_deref(), found);
+        let elsewhere = [
+            (REGISTRY_VARIABLE, !is_ours(|roots| &roots.registry), self.roots.registry.as_path()),
+            (HOME_VARIABLE, !is_ours(|roots| &roots.home), self.roots.home.as_path()),
+            (SOCKET_VARIABLE, socket.path() != self.socket.path(), self.socket.path()),
+        ];
+        for (name, _, path) in elsewhere.into_iter().filter(|(_, is_elsewhere, _)| *is_elsewhere) {
+            env.retain(|(known, _)| known != name);
+            env.extend(path.to_str().map(|path| (name.to_owned(), path.to_owned())));
+        }
+    }
+}
+
 /// The part of `environment` that an agent of a tool may have.
 pub fn environment(environment: &[(String, String)], tool: &crate::tool::Tool) -> Vec<(String, String)> {
     let passed = |name: &String| {
@@ -155,4 +176,51 @@ pub fn tool_overrides(dir: &Path) -> (Vec<(String, String)>, Vec<crate::Error>) 
         }
     }
     (texts, errors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(variables: &[(&str, &str)], socket: Option<&str>) -> Settings {
+        let variable =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        Settings {
+            roots: Roots::from_env(|name| variable(name).map(Into::into)).unwrap(),
+            socket: Socket::resolve(socket, variable),
+            default_socket: Socket::resolve(None, variable),
+            tool_overrides: Vec::new(),
+            presets: Presets::default(),
+            default_cwd: "/".into(),
+            environment: Vec::new(),
+            scope: Scope::All,
+            follows: true,
+            keeps_history: false,
+            allows_approvals: false,
+            discovers: false,
+            mountpoint: None,
+        }
+    }
+
+    #[test]
+    fn only_what_would_be_elsewhere_is_said() {
+        let led = |settings: &Settings, env: &[(&str, &str)]| {
+            let mut env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            settings.lead_here(&mut env);
+            env.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+        };
+        let plain = settings(&[("HOME", "/nobody/h")], None);
+        assert_eq!(led(&plain, &[("HOME", "/nobody/h")]), ["HOME=/nobody/h"]);
+        // A variable of the launch alone, and one that only the launcher has.
+        let uid = rustix::process::getuid().as_raw();
+        let others = ["HOUMAO_GLOBAL_REGISTRY_DIR=/nobody/h/.config/houmao/registry", "TROOP_HOME=/nobody/h/.troop"];
+        assert_eq!(led(&plain, &[("HOME", "/nobody/else")])[1..], others);
+        let config = settings(&[("HOME", "/nobody/h"), ("XDG_CONFIG_HOME", "/nobody/c")], Some("team"));
+        let said = [
+            "HOUMAO_GLOBAL_REGISTRY_DIR=/nobody/c/houmao/registry",
+            &format!("TROOP_TMUX_SOCKET=/tmp/tmux-{uid}/team"),
+        ];
+        let foreign = [("TROOP_TMUX_SOCKET", "/x/y"), ("HOME", "/nobody/h")];
+        assert_eq!(led(&config, &foreign)[1..], said);
+    }
 }

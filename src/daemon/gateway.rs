@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 use tokio::task::AbortHandle;
 
-/// How long it may take to answer; real ones take some 10 ms.
+/// How long it may take to answer: it is a process of this machine.
 const ANSWER_LIMIT: Duration = Duration::from_millis(500);
 /// The most bytes of an answer that are looked at.
 const MAX_ANSWER: u64 = 4096;

@@ -256,7 +256,7 @@ impl Hands {
     }
 
     /// What the program and the session are given: a named part of the launcher's
-    /// environment, the variables by which a program in the session finds its agent, those of its hooks, and its `own`.
+    /// environment, the variables by which a program in the session finds its agent and all others, those of its hooks, and its `own`.
     pub(super) fn session_environment(
         &self,
         tool: &Tool,
@@ -275,6 +275,7 @@ impl Hands {
         env.extend(hooks.env.iter().cloned());
         env.retain(|(name, _)| !own.iter().any(|(owned, _)| owned == name));
         env.extend(own.iter().cloned());
+        self.settings.lead_here(&mut env);
         env
     }
 }

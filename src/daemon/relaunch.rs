@@ -91,7 +91,7 @@ impl Hands {
             return malformed(format!("{name} cannot be started again, because {why}; stop it and launch a new agent"));
         }
         end_gateway(record).await;
-        end_programs(record, None, false).await?;
+        end_programs(&target.tool, record, None, false).await?;
         self.retire(target, Some(MANIFEST_UNREADABLE)).await?;
         malformed(format!(
             "{name} cannot be started again, because {why}; its record is retired now, launch a new agent"
@@ -169,7 +169,7 @@ impl Hands {
         let pane = session.pane.as_ref().ok_or_else(|| Error::new(Kind::Gone, "its pane is gone"))?;
         // The window must not go with the program.
         client.keep_ended(pane).await?;
-        end_all(&programs(record, Some(session)).await).await;
+        end_all(&programs(&target.tool, record, Some(session)).await).await;
         crash::here("relaunch.ended");
         make_files(target.root.clone(), start.hooks, start.first).await?;
         let program = Respawn { cwd: plan.cwd.clone(), env: start.env, argv: start.argv };
@@ -206,7 +206,7 @@ impl Hands {
         next.name.clone_from(&target.name);
         let start = self.start(&next, &next.record, plan, chat)?;
         end_gateway(record).await;
-        end_programs(record, remnant, false).await?;
+        end_programs(&target.tool, record, remnant, false).await?;
         crash::here("relaunch.ended");
         let to = life.clone();
         self.record(target, move |registry, id, generation| registry.relaunch(id, generation, &to, now()).map(drop))

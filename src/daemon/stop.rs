@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{AgentId, Process, Record};
 use crate::process;
 use crate::store::{Registry, gateway, manifest};
+use crate::tool::Tool;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::Path;
@@ -55,7 +56,7 @@ impl Hands {
         if !joined {
             // What it showed last stays readable, and not what tmux writes there when its program ends.
             self.tell(Event::Ending(record.id.clone())).await;
-            let ended = end_programs(&record, scene.session.as_ref(), force).await;
+            let ended = end_programs(&target.tool, &record, scene.session.as_ref(), force).await;
             if ended.is_err() {
                 self.record(target, |_, _, _| Ok(())).await?;
             }
@@ -113,7 +114,7 @@ impl Hands {
     /// Ends the session of the record and what runs in it; that there is none is no failure.
     pub(super) async fn end_session(&self, target: &Target, force: bool) -> Result<()> {
         let scene = self.scene(target, &target.record).await?;
-        end_programs(&target.record, scene.session.as_ref(), force).await
+        end_programs(&target.tool, &target.record, scene.session.as_ref(), force).await
     }
 }
 
@@ -125,17 +126,21 @@ pub(super) fn cannot_return(scene: &Scene, manifest: &Path) -> bool {
 
 /// Ends everything that runs for an agent, and its session: first the programs are asked to end, unless `force`, and
 /// what is still there after [`STOP_GRACE`] is killed, with what it has started meanwhile.
-pub(super) async fn end_programs(record: &Record, session: Option<&Session>, force: bool) -> Result<()> {
+pub(super) async fn end_programs(tool: &Tool, record: &Record, session: Option<&Session>, force: bool) -> Result<()> {
     // A person may do this from within the agent: the hangup of its terminal must not end us before it is recorded.
     let _hangup = is_within(session).then(|| signal_of(SignalKind::hangup()));
-    let mut known = programs(record, session).await;
+    let mut known = programs(tool, record, session).await;
     if !force && !known.is_empty() {
         signal(&known, Signal::SIGTERM);
         crash::here("stop.signalled");
         let _ = tokio::time::timeout(STOP_GRACE, all_ended(&known)).await;
-        known.extend(programs(record, session).await);
+        known.extend(programs(tool, record, session).await);
     }
     if let Some(session) = session {
+        if let Some(pane) = &session.pane {
+            // A pane that is not there any more has nothing to take back.
+            let _ = session.client.let_go(pane).await;
+        }
         session.client.kill_session(&session.name).await?;
     }
     crash::here("stop.ended");
@@ -143,26 +148,32 @@ pub(super) async fn end_programs(record: &Record, session: Option<&Session>, for
     Ok(())
 }
 
-/// What runs for an agent: in its pane, and what was started there and went elsewhere.
-pub(super) async fn programs(record: &Record, session: Option<&Session>) -> Vec<Process> {
+/// What runs for an agent: in its pane, and what was started there and went elsewhere, but for what serves other agents too.
+pub(super) async fn programs(tool: &Tool, record: &Record, session: Option<&Session>) -> Vec<Process> {
     let mut known = Vec::new();
     if let Some((session, pane)) = session.and_then(|session| Some((session, session.pane.as_ref()?)))
         && let Ok(look) = super::observe::look(&session.client, pane).await
     {
         known = look.programs.all;
     }
+    // What was launched is the agent, whatever its arguments.
+    let first = known.first().map(|process| process.pid);
     let manifest = record.manifest_path.clone();
     let marked = blocking(move || Ok(process::marked(MANIFEST_VARIABLE, &manifest))).await.unwrap_or_default();
     known.extend(marked.into_iter().filter(|process| !known.contains(process)).collect::<Vec<_>>());
-    let ours = ours();
-    known.retain(|process| !ours.contains(&process.pid));
+    let is_shared = |process: &Process| process.argv.iter().skip(1).any(|word| tool.shared.contains(word));
+    let shared =
+        known.iter().filter(|process| Some(process.pid) != first && is_shared(process)).map(|process| process.pid);
+    let us = i32::try_from(std::process::id()).unwrap_or(0);
+    let left: Vec<i32> = shared.chain([us]).flat_map(family).collect();
+    known.retain(|process| !left.contains(&process.pid));
     known
 }
 
-/// This process and what it has started.
-fn ours() -> Vec<i32> {
-    let us = i32::try_from(std::process::id()).unwrap_or(0);
-    process::programs(us).map_or_else(|| vec![us], |programs| programs.all.iter().map(|process| process.pid).collect())
+/// A process and what it has started.
+fn family(pid: i32) -> Vec<i32> {
+    process::programs(pid)
+        .map_or_else(|| vec![pid], |programs| programs.all.iter().map(|process| process.pid).collect())
 }
 
 /// Whether this process may run in that session: tmux says so to whatever it starts.

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Actor, AgentName};
 use crate::port::Until;
 use crate::process;
-use crate::tree::table::AgentFile;
+use crate::tree::table::{AgentFile, RootFile};
 use crate::tree::{self, Entry, Node};
 use fuser::{
     AccessFlags, BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
@@ -83,9 +83,12 @@ impl Filesystem for TreeFs {
             Err(error) => return reply.error(error),
         };
         let writable = attr.perm & 0o200 != 0 && attr.kind == FileType::RegularFile;
-        let same_mode = mode.is_none_or(|mode| mode & 0o7777 == u32::from(attr.perm));
-        // Editors truncate, then set the mode and times they found; nothing else can be set.
-        if !writable || !same_mode || uid.is_some() || gid.is_some() {
+        let is_queued = matches!(node, Node::Queued(..));
+        let same_mode = mode.is_none_or(|mode| is_queued || mode & 0o7777 == u32::from(attr.perm));
+        let same_owner = uid.is_none_or(|uid| uid == attr.uid) && gid.is_none_or(|gid| gid == attr.gid);
+        // Editors truncate, then set the mode and times they found, and what copies into a queue sets those of its
+        // original; nothing else can be set.
+        if !writable || !same_mode || !same_owner {
             return reply.error(Errno::EPERM);
         }
         match size {
@@ -132,7 +135,10 @@ impl Filesystem for TreeFs {
         }
         let name = match AgentName::new(&name.to_string_lossy()) {
             Ok(name) => name,
-            Err(error) => return reply.error(errno(error.kind())),
+            Err(error) => {
+                let control = Node::RootFile(RootFile::Control);
+                return self.refuse(control, error, actor(request), move |number| reply.error(number));
+            }
         };
         let launch = Launch::new(name.clone());
         let stat = self.stat.clone();

@@ -8,7 +8,7 @@ use super::handle::{Handle, Handles, Writer};
 use super::refuse::refuse;
 use super::stat::Stat;
 use super::waits::Waits;
-use crate::command::{Command, MAX_CONTROL_BYTES, Verb, check_queue_name};
+use crate::command::{Command, MAX_CONTROL_BYTES, TroopVerb, Verb, check_queue_name};
 use crate::error::{Error, Kind, Result};
 use crate::model::history::Part;
 use crate::model::{Actor, Asked, Snapshot};
@@ -235,10 +235,11 @@ impl TreeFs {
         match command {
             Some(command) => {
                 // A prompt is accepted at once; whether the queue took one is known when it is on disk, and where an
-                // agent that was stopped is listed is known when it is.
+                // agent that was stopped or launched is listed is known when it is.
                 let until = match &command {
                     Command::Queue { .. } => Until::Done,
                     Command::Control { verbs, .. } if verbs.iter().any(Verb::is_awaited) => Until::Done,
+                    Command::Troop { verbs } if verbs.iter().any(TroopVerb::is_awaited) => Until::Done,
                     _ => Until::Accepted,
                 };
                 self.stat.port.submit(command, actor, until, Box::new(answer));

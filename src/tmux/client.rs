@@ -251,11 +251,6 @@ impl Client {
         Ok(text.trim_end().strip_prefix(name).and_then(|rest| rest.strip_prefix('=')).map(str::to_owned))
     }
 
-    /// Has the window of a pane stay when the program in it ends.
-    pub async fn keep_ended(&self, pane: &PaneId) -> Result<()> {
-        self.expect(format!("set-option -w -t {pane} remain-on-exit on")).await.map(drop)
-    }
-
     /// Ends the session of exactly that name, and the programs in it (SIGHUP).
     pub async fn kill_session(&self, session: &str) -> Result<()> {
         session::check_name(session)?;

@@ -122,7 +122,7 @@ impl Client {
     pub async fn frame(&self, pane: &PaneId) -> Result<Frame> {
         // What is written from here on is heard of; what was written before is on the screen.
         let capture = self.capture();
-        let line = format!("refresh-client -A '{pane}:continue' ; {}", commands(pane, capture));
+        let line = format!("refresh-client -A '{pane}:continue' ; {}", commands(pane, capture, ""));
         self.look(pane, capture, 1, || self.resume(pane, line.clone())).await
     }
 
@@ -130,7 +130,7 @@ impl Client {
     /// leaves it so. One exchange with the server; otherwise as [`Client::frame`].
     pub async fn glance(&self, pane: &PaneId) -> Result<Frame> {
         let capture = self.capture();
-        self.look(pane, capture, 0, || self.ask(vec![commands(pane, capture)])).await
+        self.look(pane, capture, 0, || self.ask(vec![commands(pane, capture, "")])).await
     }
 
     /// Looks with what `ask` asks; the first `before` replies are not of the look.
@@ -158,6 +158,11 @@ impl Client {
                 Some(frame) if unknown_end(&frame.pane) && !reaped => {
                     reaped = true;
                     self.ask(vec!["run-shell true".to_owned()]).await?;
+                }
+                Some(frame) if is_cleared(&frame) => {
+                    let rows = format!(" -S -{} -E -1", frame.pane.size.1);
+                    let replies = self.ask(vec![commands(pane, capture, &rows)]).await?;
+                    return Ok(parse_frame(pane, capture, &replies)?.unwrap_or(frame));
                 }
                 Some(frame) => return Ok(frame),
                 None => {}
@@ -195,9 +200,14 @@ impl Client {
     }
 }
 
-/// The commands whose replies are a frame.
-fn commands(pane: &PaneId, capture: Capture) -> String {
-    format!("display-message -p -t {pane} {} ; {}", quote(FORMAT), capture.commands(pane, ""))
+/// The commands whose replies are a frame; `range` says which rows.
+fn commands(pane: &PaneId, capture: Capture, range: &str) -> String {
+    format!("display-message -p -t {pane} {} ; {}", quote(FORMAT), capture.commands(pane, range))
+}
+
+/// The program has ended, and what it showed went into the history when its terminal was taken back (`respawn::keep`).
+fn is_cleared(frame: &Frame) -> bool {
+    frame.pane.dead && frame.screen.text.is_empty() && frame.pane.history >= u32::from(frame.pane.size.1)
 }
 
 fn count(rows: &[u8]) -> usize {

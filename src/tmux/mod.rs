@@ -30,4 +30,4 @@ pub use input::MAX_KEYS;
 pub use key::Key;
 pub use quote::{literal_format, quote};
 pub use session::{Created, MAX_SIDE, NewSession, PanePlace, Respawn, SessionInfo};
-pub use socket::{ONE_SHOT_DEADLINE, Socket, version};
+pub use socket::{ONE_SHOT_DEADLINE, SOCKET_VARIABLE, Socket, version};

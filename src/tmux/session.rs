@@ -5,6 +5,7 @@
 //! the session or the window; the user's global ones stay as they are.
 
 use super::quote::{literal_format, quote};
+use super::respawn::keep;
 use crate::error::{Error, Kind, Result};
 use crate::model::{PaneId, Placed};
 use std::fmt::Write as _;
@@ -180,8 +181,8 @@ impl NewSession {
         for word in PLACEHOLDER {
             let _ = write!(text, " {}", quote(word));
         }
+        let _ = write!(text, " ; {}", keep(&target));
         let window_options = [
-            ("remain-on-exit", "on"),
             ("pane-base-index", "0"),
             ("automatic-rename", "off"),
             ("allow-rename", "off"),
@@ -223,7 +224,7 @@ impl Respawn {
     /// One command sequence that starts the program in a pane, which stays when it ends.
     pub(super) fn commands(&self, pane: &PaneId) -> String {
         let cwd = quote(&literal_format(&self.cwd.to_string_lossy()));
-        let mut text = format!("set-option -w -t {pane} remain-on-exit on ; respawn-pane -k -t {pane} -c {cwd}");
+        let mut text = format!("{} ; respawn-pane -k -t {pane} -c {cwd}", keep(&pane.to_string()));
         for (name, value) in &self.env {
             // Writing to a String cannot fail.
             let _ = write!(text, " -e {}", quote(&format!("{name}={value}")));

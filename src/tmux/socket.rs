@@ -36,6 +36,9 @@ const KEPT_VARIABLES: &[&str] = &[
     "TMUX_TMPDIR",
 ];
 
+/// Names the tmux server of new agents.
+pub const SOCKET_VARIABLE: &str = "TROOP_TMUX_SOCKET";
+
 /// How long a tmux program that only asks something may take.
 pub const ONE_SHOT_DEADLINE: Duration = Duration::from_secs(5);
 

@@ -4,7 +4,7 @@
 //! comes, and to meet them there crashes the server (see [`door`](super::door)). And
 //! some never go: when both ends of a client's input and output are closed at once
 //! while a pane is writing, tmux 3.3a keeps it for ever, the program waiting for
-//! the server and the server for its output to be taken (8 of 10 in a trial).
+//! the server and the server for its output to be taken.
 //! So the first client of a process at a server removes them all and waits until they are gone.
 
 use super::client::is_ours;

@@ -69,6 +69,8 @@ pub(super) struct Home {
 pub(super) struct Process {
     #[serde(default)]
     pub(super) names: Vec<String>,
+    #[serde(default)]
+    pub(super) shared: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -74,6 +74,8 @@ pub struct Tool {
     /// Its processes: compared with `comm` and the base names of the first two arguments.
     /// Empty means that any living program counts.
     pub process_names: Vec<String>,
+    /// The arguments by which a process is known that serves all its agents, whichever of them has started it.
+    pub shared: Vec<String>,
     /// The key that submits the composer.
     pub submit_key: String,
     settle: Duration,
@@ -188,6 +190,7 @@ impl Tool {
             inherit_env: file.start.inherit_env,
             home_env: file.home.and_then(|home| home.env),
             process_names: file.process.names,
+            shared: file.process.shared,
             submit_key: file.submit.key,
             settle: Duration::from_millis(file.submit.settle_ms),
             settle_per_kib: Duration::from_millis(file.submit.settle_ms_per_kib),

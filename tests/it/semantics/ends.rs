@@ -6,7 +6,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::world::{LIMIT, World};
+use super::world::{LIMIT, World, said};
+use crate::support::disk::SmallDisk;
 use crate::support::sandbox::troop_bin;
 use crate::support::user::{USUAL_DEVICE, as_user};
 use crate::support::{Sandbox, wait_for, wait_until};
@@ -57,6 +58,45 @@ fn check_ending_a_mount() {
     assert_eq!(world.troop(&["umount", &path]).code, Some(0));
 }
 
+/// `troop mount --detach` returns when the mount answers, and has said by then what it has to complain of. It logs to
+/// `mount.log` in `${XDG_STATE_HOME:-~/.local/state}/troop`; where that cannot be written, or its disk is full, it goes on
+/// without.
+#[test]
+fn a_mount_in_the_background() {
+    let mut sandbox = Sandbox::new();
+    sandbox.set("TROOP_LOG", "trace");
+    let mnt = sandbox.path().join("mnt");
+    fs::create_dir(&mnt).unwrap();
+    fs::create_dir_all(sandbox.home().join(".config/troop/tools")).unwrap();
+    fs::write(sandbox.home().join(".config/troop/config.toml"), "[nonsense]\n").unwrap();
+    let state = sandbox.home().join(".local/state");
+    let Some(disk) = SmallDisk::on(&state) else { return };
+    let troop = |args: &[&str]| said(sandbox.troop(args).output().unwrap());
+    let path = mnt.to_str().unwrap();
+    let serves = || {
+        let launched = fs::create_dir(mnt.join("agents/a"));
+        let read = fs::read_to_string(mnt.join("README"));
+        assert!(read.is_ok(), "{launched:?} {read:?}");
+        assert_eq!(troop(&["stop", "a"]).code, Some(0));
+        assert_eq!(troop(&["retire", "a"]).code, Some(0));
+        assert_eq!(troop(&["umount", path]).code, Some(0));
+    };
+    let mounted = troop(&["mount", "--detach", path]);
+    assert!(mounted.code == Some(0) && mounted.err.contains("config.toml"), "{mounted:?}");
+    let log = state.join("troop/mount.log");
+    fs::metadata(mnt.join("agents")).unwrap();
+    assert!(fs::read_to_string(&log).unwrap().contains("TRACE"), "it logs");
+    disk.fill(&log);
+    serves();
+    disk.free();
+
+    fs::remove_dir_all(state.join("troop")).unwrap();
+    fs::write(state.join("troop"), "").unwrap();
+    let mounted = troop(&["mount", "--detach", path]);
+    assert!(mounted.code == Some(0) && mounted.err.contains("mount.log: File exists\n"), "{mounted:?}");
+    serves();
+}
+
 /// The mount can be killed at any moment and started again. Agents go on, their history continues where it
 /// was, and no prompt is sent twice.
 #[test]
@@ -101,7 +141,8 @@ fn agents_outlive_the_mount() {
 }
 
 /// A launched program gets a short list of variables (PATH, HOME, USER, LOGNAME, SHELL, the locale, TZ,
-/// TMPDIR, TMUX_TMPDIR, the proxies), those its tool definition names, and what tells it which agent it is.
+/// TMPDIR, TMUX_TMPDIR, the proxies), those its tool definition names, and what tells it which agent it is
+/// and where the others are.
 /// Nothing else of the launcher's environment reaches it, nor of the tmux server's, whoever started that
 /// one; tmux adds only what describes the pane. No signal is blocked in it.
 #[test]
@@ -167,6 +208,8 @@ fn launch_and_look(stranger: bool) {
             "HOUMAO_TOOL",
             "SigBlk",
             "HOUMAO_AGENT_DEF_DIR",
+            "HOUMAO_GLOBAL_REGISTRY_DIR",
+            "TROOP_HOME",
             "TMUX_TMPDIR", // ours
             "TMUX",
             "TMUX_PANE",

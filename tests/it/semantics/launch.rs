@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::world::said;
+use super::world::{errno, said};
 use super::{LIMIT, World};
 use crate::support::sandbox::troop_bin;
 use crate::support::{Sandbox, wait_for, wait_until};
@@ -195,8 +195,9 @@ fn a_role() {
     fs::write(&odd, "x".repeat((96 << 10) + 1)).unwrap();
     let said = world.troop(&["launch", "d", "--tool", "teller", "--role", odd.to_str().unwrap()]);
     assert!(said.code == Some(2) && said.err.contains("longer than"), "{said:?}");
-    launch("d", &format!("--tool teller --role {}", world.at("README.md").display()));
-    wait_for("a refusal", LIMIT, || world.read("control").contains("inside the mount"));
+    let inside = format!("launch d --tool teller --role {}\n", world.at("README.md").display());
+    assert_eq!(errno(fs::write(world.at("control"), inside)), libc::EINVAL);
+    assert!(world.read("control").contains("inside the mount"), "{}", world.read("control"));
     assert!(!world.names("agents").contains(&"d".to_owned()));
 }
 
@@ -259,15 +260,56 @@ fn variables_of_one_launch() {
     assert_eq!(manifest["launch_plan"]["env_var_names"], serde_json::json!(["FROM_PROFILE", "KEY", "EMPTY"]));
 }
 
+/// A program in an agent finds the registry, Home and tmux server of whoever launched or relaunched it, however those were
+/// given: where its environment alone would lead elsewhere, it has `HOUMAO_GLOBAL_REGISTRY_DIR`, `TROOP_HOME` and
+/// `TROOP_TMUX_SOCKET`. So `troop list` there lists the agent itself, and agents that it launches appear beside it. Whether
+/// questions may be answered is not handed on.
+#[test]
+fn agents_that_drive_agents() {
+    let mut sandbox = Sandbox::new();
+    let (home, script) = (sandbox.path().join("other-home"), sandbox.work().join("boss.sh"));
+    // Blank counts as absent: what is here was given by options, or by a variable that does not reach the agent.
+    sandbox.set("TROOP_HOME", "");
+    sandbox.set("TROOP_TMUX_SOCKET", " ");
+    sandbox.set("HOUMAO_GLOBAL_REGISTRY_DIR", "");
+    sandbox.set("XDG_CONFIG_HOME", sandbox.path().join("config"));
+    sandbox.set("TROOP_ALLOW_APPROVALS", "true");
+    let troop = troop_bin();
+    let text = "cd $(dirname $0); TROOP list > $1.tmp 2>&1; env >> $1.tmp; mv $1.tmp $1\nTROOP launch $1-helper -- TROOP stand-in > $1.launch 2>&1\nexec sleep 600\n";
+    fs::write(&script, text.replace("TROOP", troop.to_str().unwrap())).unwrap();
+    let options = ["--home", home.to_str().unwrap(), "--tmux-socket", "team"];
+    let world = World::mounted(sandbox, &options);
+    let said = |name: &str| {
+        let path = world.sandbox().work().join(name);
+        let text = wait_until("the agent to list", LIMIT, || fs::read_to_string(&path));
+        fs::remove_file(path).unwrap();
+        assert!(text.lines().any(|line| line.starts_with(&format!("{name} "))), "{text}");
+        assert!(!text.contains("TROOP_ALLOW_APPROVALS"), "{text}");
+    };
+    let argv = ["/bin/sh", script.to_str().unwrap()].join(" ");
+    world.launch_program("boss", &format!("{argv} boss"));
+    said("boss");
+    // It is there with its Home and on its server.
+    world.wait_status("boss-helper", "ready");
+    let state = world.state("agents/boss-helper");
+    let root = state["identity"]["session_root"].as_str().unwrap();
+    assert!(Path::new(root).starts_with(&home), "{root}");
+    assert!(state["identity"]["tmux_socket"].as_str().is_some_and(|path| path.ends_with("/team")), "{state}");
+    let relaunched = world.troop(&[&["relaunch", "boss"][..], &options].concat());
+    assert_eq!(relaunched.code, Some(0), "{relaunched:?}");
+    said("boss");
+}
+
 /// `troop launch` returns when the program is up: it shows something that its tool's rules know, or has run for a
 /// second, for ten when it is its tool's own. When it ended before, or could not be started, the reason has the last
-/// rows it wrote, no session is left, and the name is free; of a launch through the mount, which does not wait,
-/// `control` tells the reason. `troop prompt` to an agent that is starting waits until it is not.
+/// rows it wrote, no session is left, and the name is free. A launch through the mount returns when the agent is listed,
+/// and fails when it cannot be started; why its program ended later, `control` tells. `troop prompt` to an agent that is
+/// starting waits until it is not.
 #[test]
 fn a_launch_that_fails_leaves_nothing() {
     let world = World::with("other");
     let script = world.sandbox().work().join("fail.sh");
-    // tmux 3.3a may lose what is written right before the end: of 200 such programs on a busy machine, the words of 3.
+    // tmux 3.3a may lose what is written right before the end.
     fs::write(&script, "echo one; printf 'no \\033[31mkey\\n\\n'; echo set KEY; sleep 0.5; exit 3\n").unwrap();
     let argv = ["/bin/sh", script.to_str().unwrap()];
     let failed = world.troop(&[&["launch", "a", "--"][..], &argv].concat());
@@ -280,7 +322,20 @@ fn a_launch_that_fails_leaves_nothing() {
     assert!(killed.code == Some(5) && killed.err.contains("(the program was ended by signal 11)"), "{killed:?}");
     world.wait_gone("agents/a");
     assert_eq!(world.tmux(&["list-sessions", "-F", "#{session_name}"]).trim(), world.session("other"));
-    // The name is free.
+    for (verb, part) in [
+        ("launch a --cwd /nonexistent\n", "/nonexistent is not a directory"),
+        ("launch a -- /nonexistent/program\n", "there is no program \"/nonexistent/program\""),
+        ("adopt %999\n", "there is no pane %999"),
+    ] {
+        assert_eq!(errno(fs::write(world.at("control"), verb)), libc::ENOENT, "{verb}");
+        assert!(world.read("control").contains(part), "{verb}: {}", world.read("control"));
+    }
+    assert_eq!(errno(fs::create_dir(world.at("agents/-x"))), libc::EINVAL);
+    assert!(world.read("control").contains("\"-x\" cannot be an agent's name"), "{}", world.read("control"));
+    // The name is free, and the agent is there when the write returns.
+    let troop = troop_bin();
+    world.write("control", &format!("launch quick --cwd / -- {} stand-in\n", troop.display()));
+    assert_eq!(world.names("agents"), ["other", "quick"]);
     world.launch_with("a", "--start-delay 1500");
     let prompted = world.troop(&["prompt", "a", "hi"]);
     assert_eq!((prompted.code, world.prompts("a")), (Some(0), vec!["hi".to_owned()]), "{prompted:?}");

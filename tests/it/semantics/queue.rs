@@ -41,6 +41,19 @@ fn prompts_that_wait() {
 }
 
 #[test]
+fn what_keeps_modes_can_put_a_file_there() {
+    let world = World::with("a");
+    world.write("agents/a/prompt", "sim:work=600000");
+    world.wait_status("a", "active");
+    let said = world.sh(
+        "sh",
+        "cd $TMPDIR && for name in 1 2; do echo $name > $name && chmod 644 $name; done && Q=$OLDPWD/agents/a/queue \
+         && cp -p 1 $Q && mv 2 $Q && chmod 755 $Q/1 && stat -c %a $Q/*",
+    );
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(0), "600\n600\n", ""));
+}
+
+#[test]
 fn a_full_queue_says_so() {
     let world = World::with("a");
     world.write("agents/a/prompt", "sim:work=600000");

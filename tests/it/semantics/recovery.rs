@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use super::stop::{record_of, running, troop_dies_at};
@@ -93,7 +94,8 @@ fn an_unreadable_manifest() {
 }
 
 /// After a reboot or the end of a tmux server every agent is shown for what it is, and `troop relaunch --all` brings back all
-/// that are stopped or have lost their session, each once, printing their names. Those that live are left as they are.
+/// that are stopped or have lost their session, each once, printing their names. Those whose session is there are left as they
+/// are, also when their program has ended or its pane is closed: what else runs there may be a person's.
 #[test]
 fn bringing_everybody_back() {
     let mut world = World::new();
@@ -104,7 +106,9 @@ fn bringing_everybody_back() {
     world.write("agents/a/prompt", "sim:say=before");
     world.next_prompt("a", 0);
     world.mount().end(Signal::SIGKILL);
-    world.tmux(&["kill-server"]);
+    // Killed and not asked to end: tmux 3.3a may keep a client whose reader was killed, and then does not end.
+    let server = world.tmux(&["display-message", "-p", "#{pid}"]).trim().parse().unwrap();
+    kill(Pid::from_raw(server), Signal::SIGKILL).unwrap();
     world.mount_again();
     for name in ["a", "b", "c"] {
         wait_recovery(&world, name, "stale_missing_session");
@@ -118,6 +122,11 @@ fn bringing_everybody_back() {
         assert_eq!(running(&world, name), 1, "{name}");
     }
     assert_eq!(world.names("agents/a/turns"), ["1", "last"]);
+    world.tmux(&["new-window", "-d", "-t", &format!("={}:5", world.session("b")), "sleep 601"]);
+    world.tmux(&["kill-window", "-t", &format!("={}:0", world.session("b"))]);
+    wait_recovery(&world, "b", "degraded_missing_primary");
+    world.write("agents/c/prompt", "sim:exit");
+    world.wait_status("c", "down");
     let pids = || world.tmux(&["list-panes", "-a", "-F", "#{session_name} #{pane_pid}"]);
     let before = pids();
     let again = world.troop(&["relaunch", "--all"]);

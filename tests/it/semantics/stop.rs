@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::world::{LIMIT, Said, World, said};
@@ -48,11 +50,39 @@ fn alive(pid: &str) -> bool {
     state.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
 
+#[test]
+fn the_end_of_one_is_not_the_end_of_all() {
+    let mut world = World::with("other");
+    // What codex asks its terminal, and what a program takes back only when it ends by itself.
+    let text = "printf '\\nworking\\033[?1004h\\n'; exec sleep 600\n";
+    for name in ["stopped", "killed", "relaunched"] {
+        let program = script(&world, "focus.sh", text);
+        let args = ["launch", name, "--tool", "generic", "--"];
+        assert_eq!(world.troop(&args.into_iter().chain(program.split(' ')).collect::<Vec<_>>()).code, Some(0));
+        wait_for("its words", LIMIT, || world.read(&format!("agents/{name}/screen")).contains("working"));
+    }
+    let server = world.tmux(&["display-message", "-p", "#{pid}"]);
+    world.write("agents/stopped/control", "stop\n");
+    let pid = world.state("agents/killed")["probe_snapshot"]["pane_pid"].as_i64().unwrap();
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+    world.wait_status("killed", "down");
+    wait_for("its last words", LIMIT, || world.read("agents/killed/screen").contains("working"));
+    assert_eq!(world.troop(&["explain", "killed"]).code, Some(0));
+    world.write("agents/relaunched/control", "relaunch\n");
+    world.mount().end(Signal::SIGTERM);
+    world.mount_again();
+    world.wait_status("killed", "down");
+    world.wait_status("other", "ready");
+    world.write("agents/killed/control", "stop --force\n");
+    world.wait_status("other", "ready");
+    assert_eq!(world.tmux(&["display-message", "-p", "#{pid}"]), server);
+}
+
 /// `stop` ends an agent's program with everything that it has started, also what went to a session or a process group
 /// of its own or was left by its parent, and the tmux session. Programs are asked to end with SIGTERM, and killed two
 /// seconds later; `stop --force` kills them at once. The write returns when the agent is in `stopped/`, where its record says
 /// why it ended. A tmux server that an agent has started goes on with what runs in it, and so does a session that is not the
-/// agent's, even when it has the name of one.
+/// agent's, even when it has the name of one, and what serves all agents of a tool, which its definition says (`shared`).
 #[test]
 fn stopping_an_agent() {
     let world = World::new();
@@ -124,16 +154,33 @@ fn what_an_agent_started_elsewhere_goes_on() {
 }
 
 #[test]
+fn what_serves_others_goes_on() {
+    let sandbox = Sandbox::new();
+    let tools = sandbox.home().join(".config/troop/tools");
+    fs::create_dir_all(&tools).unwrap();
+    let tool = include_str!("../../../src/tool/generic.toml").replace("\"generic\"", "\"pair\"");
+    let tool = tool.replace("[process]\n", "[process]\nshared = [\"app-server\"]\n");
+    assert!(tool.contains("\"pair\"") && tool.contains("shared"));
+    fs::write(tools.join("pair.toml"), tool).unwrap();
+    let world = World::mounted(sandbox, &[]);
+    script(&world, "server.sh", "sleep 601 &\necho $$ $! > server.pids\nwait\n");
+    let text = "setsid sh server.sh app-server &\nsleep 602 &\necho $! > own.pids\nwait\n";
+    let first = script(&world, "first.sh", text);
+    let args = ["launch", "a", "--tool", "pair", "--"];
+    assert_eq!(world.troop(&args.into_iter().chain(first.split(' ')).collect::<Vec<_>>()).code, Some(0));
+    let pids = |name: &str| fs::read_to_string(world.sandbox().work().join(name)).unwrap_or_default();
+    wait_for("the server", LIMIT, || pids("server.pids").ends_with('\n') && pids("own.pids").ends_with('\n'));
+    let (server, own) = (pids("server.pids"), pids("own.pids"));
+    world.write("agents/a/control", "relaunch\n");
+    assert!(!alive(own.trim()), "{own}");
+    world.write("agents/a/control", "stop\n");
+    assert!(server.split_whitespace().all(alive), "{server}");
+}
+
+#[test]
 fn an_agent_stops_itself() {
     let world = World::new();
-    // An agent is not told of a registry that is not the usual one.
-    let (registry, home) = (world.sandbox().registry(), world.sandbox().troop_home());
-    let text = format!(
-        "HOUMAO_GLOBAL_REGISTRY_DIR={} TROOP_HOME={} {} stop a > said 2>&1\n",
-        registry.display(),
-        home.display(),
-        troop_bin().display()
-    );
+    let text = format!("{} stop a > said 2>&1\n", troop_bin().display());
     world.launch_program("a", &script(&world, "self.sh", &format!("while ! [ -e go ]; do sleep 0.1; done\n{text}")));
     fs::write(world.sandbox().work().join("go"), "").unwrap();
     let said = || fs::read_to_string(world.sandbox().work().join("said"));

@@ -88,7 +88,7 @@ fn a_home_has_one_path() {
     for other_way in ["link/home", "real/x/../new/home"] {
         index.forget(&base.join(other_way)).unwrap();
     }
-    assert_eq!(paths(&index), [PathBuf::new(); 0]);
+    assert!(paths(&index).is_empty());
 }
 
 #[test]

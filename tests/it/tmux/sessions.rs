@@ -135,6 +135,27 @@ async fn a_program_that_ends_at_once_is_kept() {
 }
 
 #[tokio::test]
+async fn a_program_that_hears_of_the_focus_may_be_killed() {
+    let server = Server::new();
+    let other = server.start("other", "cat", &[]).await;
+    let pid = server.ask(&["display-message", "-p", "#{pid}"]);
+    for (name, end) in [("a", "kill -9 $$"), ("b", "exit 3")] {
+        let agent =
+            server.start(name, &format!("printf '\\n\\nits last\\033[?1004h words'; sleep 0.3; {end}"), &[]).await;
+        let frame = agent.see_dead().await;
+        assert!(frame.screen.text.contains("its last words"), "{frame:?}");
+        drop(agent);
+        // The client goes, another comes, and the session ends.
+        let mut client = server.control_client(name);
+        client.kill().unwrap();
+        client.wait().unwrap();
+        server.ask(&["kill-session", "-t", name]);
+    }
+    assert_eq!(server.ask(&["display-message", "-p", "#{pid}"]), pid);
+    drop(other);
+}
+
+#[tokio::test]
 async fn a_name_that_is_taken_is_refused() {
     let server = Server::new();
     let first = server.start("agent-12", "cat", &[]).await;
