@@ -2,6 +2,7 @@
 //! Runs on a thread of its own that holds no lock: an invalidation waits behind
 //! a lookup in the same directory (fuse-and-tmux, D8).
 
+use super::stat::Told;
 use crate::model::live::{Identity, Status};
 use crate::model::{AgentView, Snapshot};
 use crate::port::Port;
@@ -62,20 +63,22 @@ impl KnownAgent {
 }
 
 /// Runs until the mount has ended.
-pub(super) fn run(port: &Port, notifier: &Notifier, ended: &AtomicBool) {
+pub(super) fn run(port: &Port, told: &Told, notifier: &Notifier, ended: &AtomicBool) {
     let mut before = Known::of(&port.snapshot());
+    told.set(before.version);
     while !ended.load(Ordering::Relaxed) {
         let (after, stale) = {
             let snapshot = port.wait_newer(before.version, LOOK);
             (Known::of(&snapshot), stale(&before, &snapshot))
         };
+        told.set(after.version);
         for stale in stale {
-            let told = match &stale {
+            let done = match &stale {
                 Stale::Name(parent, name) => notifier.inval_entry(INodeNo(parent.ino()), OsStr::new(name.as_ref())),
                 Stale::Attributes(node) => notifier.inval_inode(INodeNo(node.ino()), -1, 0),
             };
             // ENOENT means that the kernel did not have it.
-            if let Err(error) = told
+            if let Err(error) = done
                 && error.raw_os_error() != Some(libc::ENOENT)
             {
                 tracing::debug!(?stale, %error, "the kernel did not take an invalidation");

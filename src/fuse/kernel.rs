@@ -2,7 +2,7 @@
 
 use super::errno::errno;
 use super::handle::Handle;
-use super::stat::{NAME_TTL, attr_ttl, file_type, name_ttl};
+use super::stat::{attr_ttl, file_type, name_ttl};
 use super::tree_fs::TreeFs;
 use super::waits::Read;
 use crate::command::{Command, Launch, QueueChange};
@@ -42,16 +42,21 @@ impl Filesystem for TreeFs {
 
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         tracing::trace!(op = "lookup");
-        match self.stat.child(parent, name) {
-            Ok((node, attr)) => reply.entry_with_ttls(&attr_ttl(node), &name_ttl(node), &attr, Generation(0)),
+        let snapshot = self.stat.port.snapshot();
+        match self.stat.child(&snapshot, parent, name) {
+            Ok((node, attr)) => {
+                let kept = |ttl| self.stat.kept(snapshot.version, ttl);
+                reply.entry_with_ttls(&kept(attr_ttl(node)), &kept(name_ttl(node)), &attr, Generation(0));
+            }
             Err(error) => reply.error(error),
         }
     }
 
     fn getattr(&self, _request: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         tracing::trace!(op = "getattr");
-        match self.stat.find(&self.stat.port.snapshot(), ino) {
-            Ok((node, attr)) => reply.attr(&attr_ttl(node), &attr),
+        let snapshot = self.stat.port.snapshot();
+        match self.stat.find(&snapshot, ino) {
+            Ok((node, attr)) => reply.attr(&self.stat.kept(snapshot.version, attr_ttl(node)), &attr),
             Err(error) => match self.open_attr(ino) {
                 Some(attr) => reply.attr(&Duration::ZERO, &attr),
                 None => reply.error(error),
@@ -78,7 +83,8 @@ impl Filesystem for TreeFs {
         reply: ReplyAttr,
     ) {
         tracing::trace!(op = "setattr");
-        let (node, attr) = match self.stat.find(&self.stat.port.snapshot(), ino) {
+        let snapshot = self.stat.port.snapshot();
+        let (node, attr) = match self.stat.find(&snapshot, ino) {
             Ok(found) => found,
             Err(error) => return reply.error(error),
         };
@@ -102,7 +108,7 @@ impl Filesystem for TreeFs {
             Some(_) => return reply.error(Errno::EINVAL),
             None => {}
         }
-        reply.attr(&attr_ttl(node), &attr);
+        reply.attr(&self.stat.kept(snapshot.version, attr_ttl(node)), &attr);
     }
 
     fn readlink(&self, _request: &Request, ino: INodeNo, reply: ReplyData) {
@@ -143,10 +149,16 @@ impl Filesystem for TreeFs {
         let launch = Launch::new(name.clone());
         let stat = self.stat.clone();
         let answer = Box::new(move |result: Result<()>| match result {
-            Ok(()) => match stat.child(INodeNo(Node::Agents.ino()), OsStr::new(name.as_str())) {
-                Ok((node, attr)) => reply.entry_with_ttls(&attr_ttl(node), &NAME_TTL, &attr, Generation(0)),
-                Err(error) => reply.error(error),
-            },
+            Ok(()) => {
+                let snapshot = stat.port.snapshot();
+                match stat.child(&snapshot, INodeNo(Node::Agents.ino()), OsStr::new(name.as_str())) {
+                    Ok((node, attr)) => {
+                        let kept = |ttl| stat.kept(snapshot.version, ttl);
+                        reply.entry_with_ttls(&kept(attr_ttl(node)), &kept(name_ttl(node)), &attr, Generation(0));
+                    }
+                    Err(error) => reply.error(error),
+                }
+            }
             Err(error) => reply.error(errno(error.kind())),
         });
         self.stat.port.submit(Command::launch(launch), actor(request), Until::Done, answer);
@@ -160,7 +172,7 @@ impl Filesystem for TreeFs {
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         tracing::trace!(op = "rmdir");
-        let slot = match self.stat.child(parent, name) {
+        let slot = match self.stat.child(&self.stat.port.snapshot(), parent, name) {
             Ok((Node::Agent(slot), _)) => slot,
             Ok(_) => return reply.error(Errno::EPERM),
             Err(error) => return reply.error(error),
@@ -220,7 +232,13 @@ impl Filesystem for TreeFs {
         });
         match created {
             Ok((handle, node, attr)) => match self.new_handle(handle) {
-                Ok(fh) => reply.created(&name_ttl(node), &attr, Generation(0), fh, FopenFlags::FOPEN_DIRECT_IO),
+                Ok(fh) => reply.created(
+                    &self.stat.kept(snapshot.version, name_ttl(node)),
+                    &attr,
+                    Generation(0),
+                    fh,
+                    FopenFlags::FOPEN_DIRECT_IO,
+                ),
                 Err(error) => reply.error(error),
             },
             Err(error) => self.refuse(dir, error, actor(request), move |number| reply.error(number)),
@@ -385,7 +403,7 @@ impl Filesystem for TreeFs {
                 INodeNo(node.ino()),
                 cookie,
                 name,
-                &attr_ttl(node),
+                &self.stat.kept(snapshot.version, attr_ttl(node)),
                 &self.stat.attr(node, &attributes),
                 Generation(0),
             ) {

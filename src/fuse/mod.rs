@@ -16,7 +16,7 @@ mod waits;
 use crate::error::{Error, Result};
 use crate::port::Port;
 use mount::{Mounted, Mountpoint};
-use stat::Stat;
+use stat::{Stat, Told};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -44,7 +44,8 @@ pub fn serve(mountpoint: Mountpoint, port: &Port, on_end: impl FnOnce() + Send +
     let mut config = fuser::Config::default();
     config.n_threads = Some(THREADS);
     let waits = Waits::new(port.clone());
-    let tree = TreeFs::new(Stat::new(port.clone(), SystemTime::now()), waits.clone());
+    let told = Arc::new(Told::nothing());
+    let tree = TreeFs::new(Stat::new(port.clone(), told.clone(), SystemTime::now()), waits.clone());
     let session = fuser::Session::from_fd(tree, connection, fuser::SessionACL::Owner, config)
         .map_err(|error| Error::io("cannot talk to the kernel about the mount", &error))?;
     let notifier = session.notifier();
@@ -54,7 +55,7 @@ pub fn serve(mountpoint: Mountpoint, port: &Port, on_end: impl FnOnce() + Send +
     {
         let (port, ended) = (port.clone(), ended.clone());
         let thread = std::thread::Builder::new().name("troop-notify".to_owned());
-        thread.spawn(move || invalidate::run(&port, &notifier, &ended)).map_err(failed)?;
+        thread.spawn(move || invalidate::run(&port, &told, &notifier, &ended)).map_err(failed)?;
     }
     {
         let waits = waits.clone();

@@ -5,6 +5,8 @@ use crate::port::Port;
 use crate::tree::{self, Attributes, Node, NodeKind};
 use fuser::{Errno, FileAttr, FileType, INodeNo};
 use std::ffi::OsStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// How long the kernel may keep a name: until it is told otherwise, because the
@@ -13,18 +15,37 @@ pub(super) const NAME_TTL: Duration = Duration::from_secs(3600);
 /// How long the kernel may keep what `stat` says of a file: not at all.
 const FILE_TTL: Duration = Duration::ZERO;
 
+/// Which snapshot the invalidating thread compares the next one with. Names of any other are not kept: one that was there only in between
+/// is in neither, and the thread would never say that it has gone.
+#[derive(Debug)]
+pub(super) struct Told(AtomicU64);
+
+impl Told {
+    /// Nobody compares yet.
+    pub(super) fn nothing() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+
+    /// The snapshot of that version is compared with the next one. To be said before the kernel is told what differs from
+    /// the last one, because what is answered from that in the meantime is not kept.
+    pub(super) fn set(&self, version: u64) {
+        self.0.store(version, Ordering::SeqCst);
+    }
+}
+
 /// Answers about nodes, from the newest snapshot. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Stat {
     pub(super) port: Port,
+    told: Arc<Told>,
     mounted_at: SystemTime,
     uid: u32,
     gid: u32,
 }
 
 impl Stat {
-    pub(super) fn new(port: Port, mounted_at: SystemTime) -> Self {
-        Self { port, mounted_at, uid: nix::unistd::getuid().as_raw(), gid: nix::unistd::getgid().as_raw() }
+    pub(super) fn new(port: Port, told: Arc<Told>, mounted_at: SystemTime) -> Self {
+        Self { port, told, mounted_at, uid: nix::unistd::getuid().as_raw(), gid: nix::unistd::getgid().as_raw() }
     }
 
     pub(super) fn attr(&self, node: Node, attributes: &Attributes) -> FileAttr {
@@ -54,11 +75,20 @@ impl Stat {
         Ok((node, self.attr(node, &attributes)))
     }
 
-    pub(super) fn child(&self, parent: INodeNo, name: &OsStr) -> std::result::Result<(Node, FileAttr), Errno> {
-        let snapshot = self.port.snapshot();
+    /// How long the kernel may keep what was found in the snapshot of that version and may be kept for `ttl`.
+    pub(super) fn kept(&self, version: u64, ttl: Duration) -> Duration {
+        if self.told.0.load(Ordering::SeqCst) == version { ttl } else { Duration::ZERO }
+    }
+
+    pub(super) fn child(
+        &self,
+        snapshot: &Snapshot,
+        parent: INodeNo,
+        name: &OsStr,
+    ) -> std::result::Result<(Node, FileAttr), Errno> {
         let parent = Node::from_ino(parent.0).ok_or(Errno::ENOENT)?;
-        let node = name.to_str().and_then(|name| tree::lookup(&snapshot, parent, name)).ok_or(Errno::ENOENT)?;
-        let attributes = tree::attributes(&snapshot, node).ok_or(Errno::ENOENT)?;
+        let node = name.to_str().and_then(|name| tree::lookup(snapshot, parent, name)).ok_or(Errno::ENOENT)?;
+        let attributes = tree::attributes(snapshot, node).ok_or(Errno::ENOENT)?;
         Ok((node, self.attr(node, &attributes)))
     }
 }
@@ -97,5 +127,20 @@ pub(super) fn attr_ttl(node: Node) -> Duration {
         | Node::HomeFile(..)
         | Node::HomeLink(_) => FILE_TTL,
         _ => NAME_TTL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_thread_compares_with_is_kept() {
+        let (port, _hub) = crate::port::pair();
+        let told = Arc::new(Told::nothing());
+        let stat = Stat::new(port, told.clone(), SystemTime::UNIX_EPOCH);
+        assert_eq!(stat.kept(0, NAME_TTL), Duration::ZERO);
+        told.set(7);
+        assert_eq!([6, 7, 8].map(|version| stat.kept(version, NAME_TTL) == NAME_TTL), [false, true, false]);
     }
 }

@@ -4,10 +4,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use super::world::{World, said};
-use crate::support::skip;
+use super::world::{LIMIT, World, said};
 use crate::support::user::{USUAL_DEVICE, as_user};
+use crate::support::{skip, wait_until};
 
 /// Everything below `dir`, links not followed.
 pub fn everything(dir: &Path) -> Vec<PathBuf> {
@@ -189,6 +191,36 @@ fn links_lead_somewhere() {
     let found = world.sh("sh", "ls -d by-status/*/a");
     assert_eq!(found.out, "by-status/active/a\n");
     assert_eq!(world.sh("sh", "find -L . -type l ! -name transcript").out, "");
+}
+
+/// However fast an agent changes its status and whoever looks for it meanwhile, it is found under no status that it does not have.
+#[test]
+fn no_name_outlives_what_it_names() {
+    let world = World::with("a");
+    let statuses = world.names("by-status");
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // A test that fails does not say that it has ended.
+            let last = Instant::now() + LIMIT;
+            while !ended.load(Ordering::Relaxed) && Instant::now() < last {
+                for status in &statuses {
+                    let _ = fs::symlink_metadata(world.at(format!("by-status/{status}/a")));
+                }
+            }
+        });
+        for _ in 0..4 {
+            world.write("agents/a/prompt", "sim:work=150");
+            world.wait_status("a", "ready");
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
+    // What the kernel has kept is told by asking, not by listing.
+    wait_until("it to be found under its own status alone", LIMIT, || {
+        let found = |status: &&String| fs::symlink_metadata(world.at(format!("by-status/{status}/a"))).is_ok();
+        let found: Vec<&String> = statuses.iter().filter(found).collect();
+        if found == ["ready"] { Ok(()) } else { Err(format!("{found:?}")) }
+    });
 }
 
 /// A stopped agent moves from `agents/` to `stopped/` with all its files. Its status is `gone`, its last
