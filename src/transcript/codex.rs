@@ -45,7 +45,7 @@ impl Reader {
         }
     }
 
-    /// Whether a line is a subagent's, in the log of its parent. The begin of a long log is not read.
+    /// Whether a line is a subagent's, in the log of its parent. The beginning of a long log is not read.
     fn is_foreign(&self, thread: &str) -> bool {
         !thread.is_empty() && !self.session.is_empty() && thread != self.session
     }

@@ -23,7 +23,7 @@ pub struct Tail {
     file: Option<(u64, u64)>,
     /// Everything before it has been read.
     offset: u64,
-    /// The begin of a line that is not whole yet.
+    /// The beginning of a line that is not whole yet.
     torn: Vec<u8>,
     /// Somewhere in a line that is passed over.
     passes_over: bool,

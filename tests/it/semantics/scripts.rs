@@ -101,7 +101,7 @@ fn many_writes_one_prompt_and_its_answer() {
     if !have(world.sandbox(), "git") {
         return;
     }
-    // The screen repeats no more than the begin of a long prompt.
+    // The screen repeats no more than the beginning of a long prompt.
     world.launch_with("alice", &format!("--transcript {}", world.sandbox().path().join("alice.said").display()));
     world.wait_status("alice", "ready");
     let setup = "git init -q . && echo one > file && git add file \
@@ -135,7 +135,7 @@ fn a_question_and_its_answer_in_plain_sh() {
 #[test]
 fn following_a_history() {
     let world = World::with("alice");
-    // What tail has seen is the begin of a file that may have grown since.
+    // What tail has seen is the beginning of a file that may have grown since.
     let follow = "tail -n +1 -s 0.1 -F agents/alice/history > $TMPDIR/seen 2> /dev/null & tail=$!
         off=$(wc -c < agents/alice/history.jsonl); echo $off
         echo 'sim:say=what-is-new' > agents/alice/prompt && cat agents/alice/wait/ready > /dev/null
