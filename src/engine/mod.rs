@@ -7,6 +7,8 @@ mod compose;
 mod found;
 pub mod gc;
 mod headless;
+#[cfg(test)]
+pub(crate) mod made;
 mod on_screen;
 mod order;
 mod plan;
