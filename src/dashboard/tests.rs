@@ -4,15 +4,13 @@ mod frames;
 mod keys;
 
 use super::Ui;
-use crate::engine::{Fact, World};
+use crate::engine::made;
 use crate::model::history::Lines;
 use crate::model::live::{Identity, TurnSource};
-use crate::model::record::Backend;
 use crate::model::{
-    Actor, AgentId, AgentView, Choice, Clue, Event, EventKind, Evidence, Lifecycle, LifecycleState, Listing, Question,
-    Record, Reply, ReplySource, Screen, Snapshot, Status, Turn, TurnOutcome,
+    Actor, AgentId, AgentView, Choice, Clue, Event, EventKind, Evidence, Listing, Question, Record, Reply, ReplySource,
+    Screen, Snapshot, Status, Turn, TurnOutcome,
 };
-use crate::tool::Tools;
 use jiff::Timestamp;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::path::Path;
@@ -25,36 +23,15 @@ fn at(seconds: i64) -> Timestamp {
 
 /// An agent that has had that status since `since`.
 fn agent(slot: u32, name: &str, status: Status, since: i64) -> AgentView {
-    let path = |path: String| -> Arc<Path> { Path::new(&path).into() };
+    let root = format!("/home/ann/.troop/sessions/local_interactive/{name}");
     let record = Record {
-        id: AgentId(format!("id-{name}").into()),
-        name: name.to_owned(),
-        generation: "g".into(),
-        lifecycle: Lifecycle {
-            state: LifecycleState::Stopped,
-            relaunchable: true,
-            updated_at: at(0),
-            stopped_at: None,
-            stop_reason: None,
-        },
-        backend: Backend::LocalInteractive,
         tool: "claude".to_owned(),
-        manifest_path: path("/m".to_owned()),
-        session_root: Some(path(format!("/home/ann/.troop/sessions/local_interactive/{name}"))),
-        agent_def_dir: None,
-        session: None,
-        last_session: "s".to_owned(),
-        lease: None,
-        gateway: None,
-        mailbox: None,
+        session_root: Some(Path::new(&root).into()),
+        ..made::record(&format!("id-{name}"), name, at(0))
     };
-    let mut world = World::new(Tools::with_overrides(&[]).0, crate::model::Presets::default(), "/".into());
-    let manifest = Err("none".to_owned());
-    world.take(Fact::Record { record: Box::new(record), path: path("/r".to_owned()), manifest }, at(0));
-    let mut view = AgentView::clone(world.publish(at(0)).unwrap().stopped.values().next().unwrap());
+    let mut view = made::view(record, status, at(since), at(0));
     view.slot = slot;
     let mut state = (*view.state).clone();
-    (state.status, state.status_since) = (status, at(since));
     let cwd = format!("/home/ann/src/{name}");
     state.identity = Arc::new(Identity { working_directory: Some(cwd), ..(*state.identity).clone() });
     view.state = Arc::new(state);

@@ -8,6 +8,8 @@ mod fact;
 mod found;
 pub mod gc;
 mod headless;
+#[cfg(test)]
+pub(crate) mod made;
 mod on_screen;
 mod order;
 mod plan;

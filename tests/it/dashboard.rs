@@ -43,7 +43,7 @@ fn dashboard_pid(person: &Person<'_>) -> Pid {
 
 /// The whole screen is the agent's.
 fn is_attached(screen: &str) -> bool {
-    screen.contains("A practice agent") && !screen.contains("troop  2 ready")
+    screen.contains("A practice agent") && !screen.starts_with("troop  ")
 }
 
 /// A tmux client that has only just come drops what is typed: then it is typed again.

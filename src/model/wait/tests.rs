@@ -1,13 +1,9 @@
 //! Waits on made-up snapshots.
 
 use super::*;
-use crate::engine::{Fact, World};
+use crate::engine::made;
 use crate::model::live::TurnSource;
-use crate::model::record::Backend;
 use crate::model::{Listing, Reply, ReplySource};
-use crate::store::lifecycle;
-use crate::tool::Tools;
-use std::path::Path;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_000_000_000 + seconds).unwrap()
@@ -15,15 +11,7 @@ fn at(seconds: i64) -> Timestamp {
 
 /// An agent with that status since 0 and those turns.
 fn view(status: Status, turns: &[Turn]) -> AgentView {
-    let record = lifecycle::begun("alice", Backend::LocalInteractive, "stand-in", Path::new("/s"), "s", at(0));
-    let mut world = World::new(Tools::with_overrides(&[]).0, Default::default(), "/".into());
-    let path = Path::new("/r").into();
-    world.take(Fact::Record { record: Box::new(record), path, manifest: Err("none".to_owned()) }, at(0));
-    let snapshot = world.publish(at(0)).unwrap();
-    let mut view = AgentView::clone(&snapshot.agents["alice"]);
-    let mut state = (*view.state).clone();
-    (state.status, state.status_since) = (status, at(0));
-    view.state = Arc::new(state);
+    let mut view = made::view(made::record("a", "alice", at(0)), status, at(0), at(0));
     view.turns = turns.iter().cloned().map(Arc::new).collect();
     view
 }
