@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_millis(200);
 /// without agents does not tell whose it is.
 pub(super) fn agents(registry: &Path) -> Option<Vec<(String, Status)>> {
     let mounts: Vec<PathBuf> = fuse::mount::troop_mounts().ok()?.into_iter().map(|mount| mount.path).collect();
-    if mounts.is_empty() {
+    if mounts.is_empty() || !fuse::mount::stopped().is_empty() {
         return None;
     }
     let registry = registry.to_owned();

@@ -148,6 +148,12 @@ pub fn unmount_path(path: &Path) -> Result<()> {
     detach(top)
 }
 
+/// The processes that serve mounts of this user and are stopped. Whoever asks such a mount for anything waits until its
+/// process goes on, and cannot even be killed before: the kernel has given it the question already.
+pub fn stopped() -> Vec<i32> {
+    crate::process::stopped(env!("CARGO_PKG_NAME"), Path::new(root::DEVICE))
+}
+
 /// Every troop mounted on this machine, as far as this process can see.
 pub fn troop_mounts() -> Result<Vec<MountEntry>> {
     Ok(mountinfo::read()?.into_iter().filter(MountEntry::is_troop).collect())
