@@ -58,7 +58,7 @@ fn on_disk_too() {
     troop(&["relaunch", "c"]);
 
     let state = sandbox.home().join(".local/state/troop");
-    let places = [sandbox.registry(), sandbox.troop_home(), state.clone()];
+    let places = [sandbox.registry(), sandbox.troop_home(), state];
     let found: Vec<PathBuf> = places.iter().flat_map(|place| everything(place)).collect();
     let ends = ["record.json", "manifest.json", "launch.env", "history.jsonl", "queue/1", "exitcode", "homes.json"];
     for end in ends.into_iter().chain(["life.lock", ".troop.lock", ".homes.lock", "mount.log", "machine.json"]) {

@@ -86,7 +86,7 @@ fn a_home_has_one_path() {
     std::fs::remove_dir_all(&real).unwrap();
     std::fs::create_dir(&real).unwrap();
     assert_eq!(index.forget(&[base.join("link/home"), base.join("real/x/../new/home")]).unwrap().len(), 2);
-    assert_eq!(paths(&index), [PathBuf::new(); 0]);
+    assert!(paths(&index).is_empty());
 }
 
 #[test]
