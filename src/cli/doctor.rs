@@ -62,7 +62,16 @@ fn machine() -> Vec<Finding> {
             "it is not installed, and only root can mount without it; install fuse3".to_owned(),
         );
     }
-    for mount in mount::troop_mounts().unwrap_or_default() {
+    let stopped = mount::stopped();
+    for pid in &stopped {
+        let sentence = format!(
+            "process {pid} serves a mount and is stopped, so whoever looks there waits for it; kill -CONT {pid} lets it go on"
+        );
+        add(Severity::Error, &format!("/proc/{pid}"), sentence);
+    }
+    // Which of the mounts it serves cannot be seen.
+    let mounts = if stopped.is_empty() { mount::troop_mounts().unwrap_or_default() } else { Vec::new() };
+    for mount in mounts {
         // A dead mount answers ENOTCONN, which no live one does.
         if std::fs::metadata(&mount.path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotConnected) {
             let sentence = format!("its daemon has died; troop umount {} takes it away", mount.path.display());

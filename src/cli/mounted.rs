@@ -17,11 +17,12 @@ pub(super) struct Asked {
     until: Instant,
 }
 
-/// Asks all mounts of this user for the agents that they show, each on a thread of its own: a server that hangs holds whoever
-/// asks it, and a thread that waits for it ends with the program.
+/// Asks all mounts of this user for the agents that they show, each on a thread of its own, because a server that is slow holds
+/// whoever asks it. While one is stopped none is asked: a program that waits for it cannot even end.
 pub(super) fn ask() -> Asked {
     let (answer, answers) = channel();
-    for mount in fuse::mount::own_mounts().unwrap_or_default().into_iter().take(MAX_MOUNTS) {
+    let is_safe = fuse::mount::stopped().is_empty();
+    for mount in fuse::mount::own_mounts().unwrap_or_default().into_iter().take(MAX_MOUNTS).filter(|_| is_safe) {
         let answer = answer.clone();
         let ask = move || {
             if let Some(agents) = read(&mount.path) {

@@ -163,6 +163,10 @@ pub fn tool_overrides(dir: &Path) -> (Vec<(String, String)>, Vec<crate::Error>) 
     paths.sort();
     for path in paths.into_iter().take(MAX_TOOLS) {
         let read = std::fs::metadata(&path).and_then(|meta| {
+            // A pipe would make every command wait.
+            if !meta.is_file() {
+                return Err(std::io::Error::other("it is not a file"));
+            }
             if meta.len() > MAX_TOOL_BYTES {
                 return Err(std::io::Error::other(format!("it is larger than {MAX_TOOL_BYTES} bytes")));
             }
@@ -222,5 +226,17 @@ mod tests {
         ];
         let foreign = [("TROOP_TMUX_SOCKET", "/x/y"), ("HOME", "/nobody/h")];
         assert_eq!(led(&config, &foreign)[1..], said);
+    }
+
+    #[test]
+    fn what_is_no_file_is_said_and_makes_nobody_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.toml"), "text").unwrap();
+        nix::unistd::mkfifo(&dir.path().join("b.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::fs::create_dir(dir.path().join("c.toml")).unwrap();
+        let (texts, errors) = tool_overrides(dir.path());
+        assert_eq!(texts.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["text"]);
+        assert_eq!(errors.len(), 2);
+        assert!(errors.iter().all(|error| error.sentence().contains("not a file")), "{errors:?}");
     }
 }

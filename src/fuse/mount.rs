@@ -150,6 +150,12 @@ pub fn unmount_path(path: &Path) -> Result<()> {
     detach(top)
 }
 
+/// The processes that serve mounts of this user and are stopped. Whoever asks such a mount for anything waits until its
+/// process goes on, and cannot even be killed before: the kernel has given it the question already.
+pub fn stopped() -> Vec<i32> {
+    crate::process::stopped(env!("CARGO_PKG_NAME"), Path::new(root::DEVICE))
+}
+
 /// Every troop mounted on this machine, as far as this process can see.
 pub fn troop_mounts() -> Result<Vec<MountEntry>> {
     Ok(mountinfo::read()?.into_iter().filter(MountEntry::is_troop).collect())
@@ -160,11 +166,13 @@ pub fn own_mounts() -> Result<Vec<MountEntry>> {
     Ok(mountinfo::read()?.into_iter().filter(is_mine).collect())
 }
 
-/// The troops of the calling user, and how each answers; one that hangs takes two seconds.
+/// The troops of the calling user, and how each answers; one that hangs takes two seconds. While one is stopped none is asked.
 pub fn pulses() -> Result<Vec<(PathBuf, Pulse)>> {
+    let is_safe = stopped().is_empty();
+    let pulse = |path: &Path| if is_safe { place::pulse(path) } else { Pulse::Silent };
     Ok(own_mounts()?
         .into_iter()
-        .map(|mount| (place::pulse(&mount.path), mount.path))
+        .map(|mount| (pulse(&mount.path), mount.path))
         .map(|(pulse, path)| (path, pulse))
         .collect())
 }

@@ -9,6 +9,7 @@ mod environ;
 mod marked;
 mod open;
 mod stat;
+mod stopped;
 mod walk;
 
 pub use caller::Caller;
@@ -16,6 +17,7 @@ pub use ended::ended;
 pub use environ::{directory, variable};
 pub use marked::{MAX_MARKED, marked};
 pub use open::{Open, open_files};
+pub use stopped::stopped;
 pub use walk::{
     MAX_ARGV_BYTES, MAX_PROCESSES, name, process, programs, start_time, started_at, thread_group, was_signalled,
 };

@@ -54,6 +54,11 @@ pub fn process(pid: i32) -> Option<Process> {
     Some(Process { pid, start_time: stat.start_time, comm: stat.comm, argv: argv(proc, pid) })
 }
 
+/// Whether the process of that id calls itself so, and a signal or a debugger keeps it from running.
+pub(super) fn is_stopped(pid: i32, name: &str) -> bool {
+    stat(Path::new("/proc"), pid).is_some_and(|stat| stat.comm == name && stat.is_stopped())
+}
+
 /// The parent of the process of that id; `None` when it has ended.
 pub(super) fn parent(pid: i32) -> Option<i32> {
     stat(Path::new("/proc"), pid).map(|stat| stat.parent)

@@ -14,7 +14,7 @@ use super::named;
 use crate::error::{Error, Kind, Result};
 use crate::fuse::mountinfo::{FS_TYPE, MountEntry};
 
-const DEVICE: &str = "/dev/fuse";
+pub(super) const DEVICE: &str = "/dev/fuse";
 
 /// What `mount` and `df` show as mounted.
 const SOURCE: &str = "troop";

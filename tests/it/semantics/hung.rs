@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::world::{LIMIT, Said, said};
+use super::world::{LIMIT, Said, World, said};
 use crate::support::sandbox::troop_bin;
 use crate::support::{Sandbox, wait_until};
 
@@ -105,4 +106,31 @@ fn a_tmux_server_that_hangs() {
     drop(stopped);
     wait_until("both to be ready again", LIMIT, || as_wanted("ready"));
     assert_eq!(troop(&sandbox, &["stop", "hung"]).code, Some(0));
+}
+
+/// Whoever asks a mount whose program is stopped waits for it, and cannot be killed before it goes on. So no command asks
+/// one: `status`, `list` and all others look for themselves, and `doctor` names the process.
+#[test]
+fn a_mount_that_is_stopped() {
+    let mut world = World::with("a");
+    let pid = world.mount().pid();
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let commands: [&[&str]; 5] = [&["status"], &["list"], &["doctor"], &["discover"], &["home", "list"]];
+    let began = Instant::now();
+    let asked = commands.map(|args| world.sandbox().command(troop_bin()).args(args).stdout(Stdio::piped()).spawn());
+    let mut asked = asked.map(Result::unwrap);
+    let all = wait_until("all of them to end", BOUND, || {
+        let ended = asked.iter_mut().filter_map(|child| child.try_wait().unwrap()).count();
+        if ended == commands.len() || began.elapsed() > BOUND / 2 { Ok(ended) } else { Err(ended) }
+    });
+    kill(pid, Signal::SIGCONT).unwrap();
+    let said = asked.map(|child| said(child.wait_with_output().unwrap()));
+    assert_eq!(all, commands.len(), "{said:?}");
+    let [status, list, doctor, discover, homes] = &said;
+    assert_eq!((status.code, status.out.as_str()), (Some(0), "1 ready\n"));
+    for other in [list, discover, homes] {
+        assert_eq!(other.code, Some(0), "{other:?}");
+    }
+    assert!(doctor.code == Some(1) && doctor.out.contains(&format!("kill -CONT {pid}")), "{doctor:?}");
+    world.wait_status("a", "ready");
 }

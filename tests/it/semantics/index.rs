@@ -153,7 +153,7 @@ fn listing_writes_nothing() {
         .map(|home| format!(r#"{{"path": {home:?}, "lastSeenAt": "2026-01-01T00:00:00Z", "of": "a newer program"}}"#));
     fs::write(state.join("homes.json"), format!(r#"{{"version": 2, "homes": [{}, 7]}}"#, entries.join(", "))).unwrap();
 
-    let places = [sandbox.registry(), good.clone(), empty, gone, state].to_vec();
+    let places = [sandbox.registry(), good.clone(), empty, gone, state];
     let places: Vec<PathBuf> = places.into_iter().filter(|place| place.exists()).collect();
     let before = bytes(&places);
     fs::set_permissions(closed.join("sessions"), fs::Permissions::from_mode(0o000)).unwrap();

@@ -150,7 +150,7 @@ fn a_huge_journal_is_neither_read_nor_kept() {
     // It was moved aside as one that is full.
     assert!(std::fs::metadata(again.path()).unwrap().len() < 1000);
     assert_eq!(texts(&again.load_tail(1000).unwrap()), ["next"]);
-    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < std::time::Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[test]
