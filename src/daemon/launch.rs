@@ -49,9 +49,10 @@ impl Hands {
         let session_id = names::session_id(backend, now);
         let root = self.settings.roots.session_root(backend, &session_id);
         let session = names::tmux_session_name(&name, now.as_millisecond());
-        let home_variable = tool.home_env.clone().unwrap_or_else(|| "HOME".to_owned());
-        let home_path =
-            self.variable(&order, &home_variable).or_else(|| self.variable(&order, "HOME")).unwrap_or("/").to_owned();
+        // A variable that it was not given it is not given later either: without one it knows its home under HOME.
+        let given = tool.home_env.clone().and_then(|name| Some((self.variable(&order, &name)?.to_owned(), name)));
+        let (home_path, home_variable) =
+            given.unwrap_or_else(|| (self.variable(&order, "HOME").unwrap_or("/").to_owned(), "HOME".to_owned()));
         let socket = &self.settings.socket;
         let record = lifecycle::begun(&name, backend, &order.tool, &root, &session, now);
         let hooks = Reporting::of(&tool, order.has_hooks, &root);

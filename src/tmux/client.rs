@@ -297,8 +297,7 @@ impl Client {
 /// What our clients are. They hear nothing of panes until [`Client::listen`].
 ///
 /// Not `ignore-size`: a control client has no say in sizes before it asks for one, and for each client with that flag
-/// the server goes through all clients, for each window, at each option that is set. With 175 sessions a launch
-/// took it 1 s.
+/// the server goes through all clients, for each window, at each option that is set.
 fn flags() -> String {
     format!("no-output,pause-after={PAUSE_AFTER_SECONDS}")
 }

@@ -49,7 +49,7 @@ pub const MOVING_FOR: SignedDuration = SignedDuration::from_millis(700);
 /// How long a launch may take before the agent counts as unknown, down or gone.
 pub const STARTING_LIMIT: SignedDuration = SignedDuration::from_secs(30);
 /// How long after its record an agent's session may take to appear: a record is there first, so that a launcher that dies
-/// leaves no session without one. tmux makes one within 0.1 s, and starts its server before.
+/// leaves no session without one. tmux may have to start its server before.
 pub const SESSION_LIMIT: SignedDuration = SignedDuration::from_secs(10);
 /// How long after the submit key a turn may take to show before nothing is waited for any
 /// more. Programs show a turn within 0.4 s (`agent-clis`, sources of state).

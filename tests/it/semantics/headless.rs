@@ -130,7 +130,7 @@ fn headless_agents() {
     // Nothing of the mount's environment but what the tool is given.
     let received = world.received("a");
     let names: Vec<&str> = received[0]["env"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    assert!(names.contains(&"HOUMAO_AGENT_ID") && !names.contains(&"TROOP_HOME"), "{names:?}");
+    assert!(names.contains(&"HOUMAO_AGENT_ID") && !names.contains(&"XDG_CONFIG_HOME"), "{names:?}");
     assert!(world.read("agents/a/control").contains("stop"));
     world.write("agents/a/control", "stop\n");
     world.wait_gone("agents/a");

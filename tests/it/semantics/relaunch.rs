@@ -315,3 +315,36 @@ fn cut_off(from: &str, point: &str, end: &str, by_command: bool) {
     assert_eq!((again.code, running(&world, "a")), (Some(0), 1), "{case}: {again:?}");
     assert_eq!(record_of(world.sandbox(), "a")["lifecycle"]["state"], "active", "{case}");
 }
+
+#[test]
+fn its_home_is_the_one_it_was_launched_with() {
+    let mut sandbox = Sandbox::new();
+    let tools = sandbox.home().join(".config/troop/tools");
+    fs::create_dir_all(&tools).unwrap();
+    let tool = include_str!("../../../src/tool/generic.toml").replace("\"generic\"", "\"settled\"");
+    fs::write(tools.join("settled.toml"), format!("{tool}\n[home]\nenv = \"SETTLED_HOME\"\n")).unwrap();
+    let program = sandbox.work().join("says.sh");
+    fs::write(&program, "env | grep HOME= | sort > $0.tmp; mv $0.tmp $0.said; exec sleep 600\n").unwrap();
+    let said = sandbox.work().join("says.sh.said");
+    let homes = || {
+        let text = wait_until("its homes", LIMIT, || fs::read_to_string(&said));
+        fs::remove_file(&said).unwrap();
+        text
+    };
+    for given in [false, true] {
+        if given {
+            sandbox.set("SETTLED_HOME", "/own");
+        }
+        let troop = |args: &[&str]| assert_eq!(super::world::said(sandbox.troop(args).output().unwrap()).code, Some(0));
+        troop(&["launch", "a", "--tool", "settled", "--", "/bin/sh", program.to_str().unwrap()]);
+        let first = homes();
+        assert_eq!(first.contains("SETTLED_HOME=/own\n"), given, "{first}");
+        troop(&["relaunch", "a"]);
+        assert_eq!(homes(), first);
+        troop(&["stop", "a"]);
+        troop(&["relaunch", "a"]);
+        assert_eq!(homes(), first);
+        troop(&["stop", "a"]);
+        troop(&["retire", "a"]);
+    }
+}
