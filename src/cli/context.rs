@@ -5,6 +5,7 @@ use super::config;
 use crate::daemon::{Daemon, Scope, Settings, tool_overrides};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Actor, AgentId, AgentView, Snapshot, Status};
+use crate::store::roots::{HOME_VARIABLE, is_blank};
 use crate::store::{Registry, Roots};
 use crate::tmux::{ONE_SHOT_DEADLINE, Socket};
 use crate::tool::Tools;
@@ -25,6 +26,8 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) registry: Registry,
     pub(super) tool_errors: Vec<Error>,
+    /// The Home was named, by option or variable; else it is the usual one.
+    pub(super) is_home_named: bool,
     /// How the dashboard tells of an agent, where no option says it.
     pub(super) notify: Option<String>,
 }
@@ -34,9 +37,10 @@ impl Context {
     pub(super) fn new(common: &Common) -> Result<Self> {
         let home = common.home.clone();
         let roots = Roots::from_env(|name| match (name, &home) {
-            (crate::store::roots::HOME_VARIABLE, Some(home)) => std::path::absolute(home).ok().map(Into::into),
+            (HOME_VARIABLE, Some(home)) => std::path::absolute(home).ok().map(Into::into),
             _ => std::env::var_os(name),
         })?;
+        let is_home_named = home.is_some() || std::env::var_os(HOME_VARIABLE).is_some_and(|home| !is_blank(&home));
         let environment: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -63,7 +67,7 @@ impl Context {
             discovers: false,
             mountpoint: None,
         };
-        Ok(Self { settings, registry: Registry::new(roots), tool_errors, notify: config.notify })
+        Ok(Self { settings, registry: Registry::new(roots), tool_errors, is_home_named, notify: config.notify })
     }
 
     /// A loop that looks at `scope`, once it has looked.

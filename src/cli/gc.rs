@@ -52,7 +52,7 @@ struct Row {
 pub(super) fn run(common: &Common, age: SignedDuration, dry_run: bool, json: bool) -> Result<()> {
     let context = Context::new(common)?;
     // Whoever names a Home, by option or variable, means that one.
-    let only = common.home.as_ref().map(|_| context.settings.roots.home.as_path());
+    let only = context.is_home_named.then_some(context.settings.roots.home.as_path());
     let progress = Progress::new();
     let mut sweep = Sweep::new(&context.settings, only);
     let mut found = sweep.look()?;

@@ -42,6 +42,11 @@ impl World {
                     (agent.scrollback, agent.error, agent.transcript) = (Arc::default(), Arc::default(), None);
                     agent.headless = None;
                 }
+                // What the last one's rules made of the screen says nothing.
+                let has_other_rules = agent.tool.name != tool.name;
+                if has_other_rules {
+                    agent.tracker = Tracker::new(began_at(&record, &manifest), now);
+                }
                 if relaunched {
                     self.last_slot += 1;
                     agent.slot = self.last_slot;
@@ -53,7 +58,13 @@ impl World {
                 }
                 (agent.record, agent.record_path, agent.manifest, agent.tool) = (record, path, manifest, tool);
                 agent.identify();
-                self.noting(&id, now, |agent| if respawned { agent.turns.lose(now) } else { Vec::new() })
+                self.noting(&id, now, |agent| {
+                    if has_other_rules {
+                        // One that is still is not looked at again by itself.
+                        agent.look(agent.terminal.clone(), now);
+                    }
+                    if respawned { agent.turns.lose(now) } else { Vec::new() }
+                })
             }
             None => {
                 self.last_slot += 1;

@@ -55,7 +55,8 @@ impl Roots {
     }
 }
 
-fn is_blank(value: &OsStr) -> bool {
+/// Whether a variable of that value counts as absent.
+pub fn is_blank(value: &OsStr) -> bool {
     value.to_str().is_some_and(|text| text.trim().is_empty())
 }
 

@@ -93,7 +93,7 @@ fn a_mount_in_the_background() {
     fs::remove_dir_all(state.join("troop")).unwrap();
     fs::write(state.join("troop"), "").unwrap();
     let mounted = troop(&["mount", "--detach", path]);
-    assert!(mounted.code == Some(0) && mounted.err.contains("mount.log: File exists\n"), "{mounted:?}");
+    assert!(mounted.code == Some(0) && mounted.err.contains("troop: File exists\n"), "{mounted:?}");
     serves();
 }
 

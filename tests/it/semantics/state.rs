@@ -116,9 +116,13 @@ fn it_follows_its_schema() {
     world.launch_program("g", &format!("{} stand-in", crate::support::sandbox::troop_bin().display()));
     let record = fs::canonicalize(world.at("agents/g/record")).unwrap();
     let text = fs::read_to_string(&record).unwrap().replace("\"stand-in\"", "\"home-made\"");
-    fs::write(&record, text).unwrap();
-    crate::support::wait_for("the new tool", super::world::LIMIT, || {
-        world.state("agents/g")["diagnostics"]["parse_status"] == "unsupported_tool"
+    // As everybody replaces a record: half of one is none.
+    fs::write(record.with_extension("new"), text).unwrap();
+    fs::rename(record.with_extension("new"), &record).unwrap();
+    crate::support::wait_until("the new tool", super::world::LIMIT, || {
+        let state = world.state("agents/g");
+        let is_new = state["diagnostics"]["parse_status"] == "unsupported_tool";
+        if is_new { Ok(()) } else { Err(format!("{state:#} {}", fs::read_to_string(&record).unwrap())) }
     });
 }
 
