@@ -70,20 +70,28 @@ impl Context {
         Ok(Self { settings, registry: Registry::new(roots), tool_errors, is_home_named, notify: config.notify })
     }
 
-    /// A loop that looks at `scope`, once it has looked.
+    /// A loop that looks at `scope`, once it has looked; [`Kind::TimedOut`] when that takes too long.
     pub(super) fn start(&self, scope: Scope) -> Result<Daemon> {
+        match self.begin(scope)? {
+            (daemon, None) => Ok(daemon),
+            (_, Some(late)) => Err(late),
+        }
+    }
+
+    /// The same with what could be looked at in time, and why that is not all.
+    pub(super) fn begin(&self, scope: Scope) -> Result<(Daemon, Option<Error>)> {
         let daemon = Daemon::start(Settings { scope, ..self.settings.clone() })?;
         let settled = daemon.port().wait_for(SETTLE_LIMIT, |snapshot| snapshot.settled.then_some(()));
-        match settled {
-            Some(()) => Ok(daemon),
-            None => Err(Error::new(
+        let late = settled.is_none().then(|| {
+            Error::new(
                 Kind::TimedOut,
                 format!(
-                    "the agents could not be looked at within {} s; is a tmux server hanging?",
+                    "not every agent could be looked at within {} s; is a tmux server hanging, or this machine busy?",
                     SETTLE_LIMIT.as_secs()
                 ),
-            )),
-        }
+            )
+        });
+        Ok((daemon, late))
     }
 
     /// A loop that looks at the agent called `name`, the agent, and what is known

@@ -56,7 +56,15 @@ pub(super) fn status(agent: &Listed) -> Option<Status> {
 }
 
 fn look(context: &Context, live: Vec<Entry>) -> Result<Vec<Listed>> {
-    let daemon = context.start(Scope::These(live.into()))?;
+    let all = live.len();
+    let (daemon, late) = context.begin(Scope::These(live.into()))?;
+    if let Some(late) = late {
+        // Who could not be looked at is listed all the same, as unknown; but not to know of somebody is no list.
+        if daemon.port().snapshot().agents.len() < all {
+            return Err(late);
+        }
+        super::say(&format!("troop: {late}"));
+    }
     let told = |snapshot: &Snapshot| snapshot.agents.values().all(|agent| is_settled(agent.status())).then_some(());
     daemon.port().wait_for(STATE_LIMIT, told);
     let snapshot = daemon.port().snapshot();

@@ -22,8 +22,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 /// How long to wait for the others before going on without the lock: a process that was
-/// stopped while it held it must not keep everybody out.
-const DOOR_DEADLINE: Duration = Duration::from_secs(15);
+/// stopped while it held it must not keep everybody out. Longer than any wait that a busy machine makes, because without the
+/// lock the server and all that runs in it are at risk.
+const DOOR_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How often the lock is tried: a connection takes a few milliseconds.
 const RETRY: Duration = Duration::from_millis(3);

@@ -60,7 +60,7 @@ fn look_on(sandbox: &Sandbox, over: &AtomicBool, look: &[&str], looked: &AtomicU
         let said = said(troop(sandbox, look).output().unwrap());
         let took = look[0] == "gc" && said.out.contains("\"remove\"");
         // With too much to do at once a look may run out of time, and says so.
-        let gave_up = said.code == Some(1) && said.err.contains("could not be looked at within");
+        let gave_up = said.code == Some(1) && said.err.contains("not every agent could be looked at within");
         if took || (said.code != Some(0) && !gave_up) {
             return Err(format!("{look:?}: {said:?}"));
         }
