@@ -171,8 +171,12 @@ fn legal_verbs(agent: &AgentView) -> String {
     verbs(&AGENT_VERBS.iter().filter(|verb| legal(verb)).copied().collect::<Vec<_>>())
 }
 
+/// The longest verb with its arguments that the others are aligned with.
+const VERB_WIDTH: usize = 56;
+
 fn verbs(docs: &[VerbDoc]) -> String {
-    let width = docs.iter().map(|doc| doc.syntax.len()).max().unwrap_or(0);
+    // A long one does not move what is said of all others out of sight.
+    let width = docs.iter().map(|doc| doc.syntax.len()).filter(|width| *width <= VERB_WIDTH).max().unwrap_or(0);
     docs.iter().fold(String::new(), |mut text, doc| {
         let _ = writeln!(text, "{:width$}  # {}", doc.syntax, doc.doc);
         text
