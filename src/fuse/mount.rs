@@ -168,13 +168,11 @@ pub fn own_mounts() -> Result<Vec<MountEntry>> {
 
 /// The troops of the calling user, and how each answers; one that hangs takes two seconds. While one is stopped none is asked.
 pub fn pulses() -> Result<Vec<(PathBuf, Pulse)>> {
-    let is_safe = stopped().is_empty();
-    let pulse = |path: &Path| if is_safe { place::pulse(path) } else { Pulse::Silent };
-    Ok(own_mounts()?
-        .into_iter()
-        .map(|mount| (pulse(&mount.path), mount.path))
-        .map(|(pulse, path)| (path, pulse))
-        .collect())
+    let with_pulse = |mount: MountEntry| {
+        let pulse = place::pulse(&mount.path);
+        (mount.path, pulse)
+    };
+    Ok(own_mounts()?.into_iter().map(with_pulse).collect())
 }
 
 /// Detaches the troop at `path` if it is one of the calling user and its server has died; [`Kind::Busy`] if it lives.

@@ -78,7 +78,7 @@ pub(super) fn make_free(path: &Path) -> Result<()> {
             }
             Pulse::Silent => {
                 return busy(format!(
-                    "the troop mounted at {at} has not answered for {} s; `troop umount {at}` takes it away",
+                    "the troop mounted at {at} does not answer within {} s, or one of yours is stopped; `troop umount {at}` takes it away",
                     ANSWER_LIMIT.as_secs()
                 ));
             }
@@ -92,15 +92,19 @@ pub(super) fn make_free(path: &Path) -> Result<()> {
 pub enum Pulse {
     /// It answers.
     Alive,
-    /// It has not answered in time, though somebody has the connection.
+    /// It has not answered in time, though somebody has the connection; or it was not safe to ask.
     Silent,
     /// Nobody has the connection any more.
     Dead,
 }
 
 /// Whether the filesystem at `path` is still served. Asked with statfs, because
-/// the kernel answers a stat from its cache for a while after the server died.
+/// the kernel answers a stat from its cache for a while after the server died. While a
+/// server is stopped none is asked: it may be this one, and whoever waits for it cannot even end.
 pub(super) fn pulse(path: &Path) -> Pulse {
+    if !super::stopped().is_empty() {
+        return Pulse::Silent;
+    }
     let (answer, answered) = mpsc::channel();
     let path = path.to_owned();
     // Left behind when it gets no answer: a waiting system call cannot be called off.
