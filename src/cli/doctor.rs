@@ -63,15 +63,14 @@ fn machine() -> Vec<Finding> {
         );
     }
     let stopped = mount::stopped();
-    for pid in &stopped {
+    for pid in stopped.iter().map(|stopped| stopped.pid) {
         let sentence = format!(
             "process {pid} serves a mount and is stopped, so whoever looks there waits for it; kill -CONT {pid} lets it go on"
         );
         add(Severity::Error, &format!("/proc/{pid}"), sentence);
     }
-    // Which of the mounts it serves cannot be seen.
-    let mounts = if stopped.is_empty() { mount::troop_mounts().unwrap_or_default() } else { Vec::new() };
-    for mount in mounts {
+    let mounts = mount::troop_mounts().unwrap_or_default().into_iter();
+    for mount in mounts.filter(|mount| mount::can_be_asked(mount, &stopped)) {
         // A dead mount answers ENOTCONN, which no live one does.
         if std::fs::metadata(&mount.path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotConnected) {
             let sentence = format!("its daemon has died; troop umount {} takes it away", mount.path.display());

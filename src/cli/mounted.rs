@@ -18,11 +18,14 @@ pub(super) struct Asked {
 }
 
 /// Asks all mounts of this user for the agents that they show, each on a thread of its own, because a server that is slow holds
-/// whoever asks it. While one is stopped none is asked: a program that waits for it cannot even end.
+/// whoever asks it. One that is stopped is not asked: a program that waits for it cannot even end.
 pub(super) fn ask() -> Asked {
     let (answer, answers) = channel();
-    let is_safe = fuse::mount::stopped().is_empty();
-    for mount in fuse::mount::own_mounts().unwrap_or_default().into_iter().take(MAX_MOUNTS).filter(|_| is_safe) {
+    let stopped = fuse::mount::stopped();
+    for mount in fuse::mount::own_mounts().unwrap_or_default().into_iter().take(MAX_MOUNTS) {
+        if !fuse::mount::can_be_asked(&mount, &stopped) {
+            continue;
+        }
         let answer = answer.clone();
         let ask = move || {
             if let Some(agents) = read(&mount.path) {

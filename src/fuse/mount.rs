@@ -21,6 +21,7 @@ use nix::unistd::Uid;
 
 use crate::error::{Error, Kind, Result};
 use crate::fuse::mountinfo::{self, MountEntry};
+use crate::process::{Open, Stopped};
 
 /// A directory that has been found fit to mount on, and is held so that no
 /// second troop can choose it before [`Mountpoint::mount`].
@@ -152,8 +153,16 @@ pub fn unmount_path(path: &Path) -> Result<()> {
 
 /// The processes that serve mounts of this user and are stopped. Whoever asks such a mount for anything waits until its
 /// process goes on, and cannot even be killed before: the kernel has given it the question already.
-pub fn stopped() -> Vec<i32> {
+pub fn stopped() -> Vec<Stopped> {
     crate::process::stopped(env!("CARGO_PKG_NAME"), Path::new(root::DEVICE))
+}
+
+/// Whether a mount can be asked without waiting for one of these. Where the kernel does not say which mounts a process
+/// serves, none can.
+pub fn can_be_asked(mount: &MountEntry, stopped: &[Stopped]) -> bool {
+    let minor = mount.device.split_once(':').and_then(|(_, minor)| minor.parse::<u32>().ok());
+    let serves = |open: &Open| open.fuse_connection.is_none() || open.fuse_connection == minor;
+    !stopped.iter().any(|stopped| stopped.open.iter().any(serves))
 }
 
 /// Every troop mounted on this machine, as far as this process can see.
@@ -166,10 +175,10 @@ pub fn own_mounts() -> Result<Vec<MountEntry>> {
     Ok(mountinfo::read()?.into_iter().filter(is_mine).collect())
 }
 
-/// The troops of the calling user, and how each answers; one that hangs takes two seconds. While one is stopped none is asked.
+/// The troops of the calling user, and how each answers; one that hangs takes two seconds.
 pub fn pulses() -> Result<Vec<(PathBuf, Pulse)>> {
     let with_pulse = |mount: MountEntry| {
-        let pulse = place::pulse(&mount.path);
+        let pulse = place::pulse(&mount);
         (mount.path, pulse)
     };
     Ok(own_mounts()?.into_iter().map(with_pulse).collect())
@@ -179,7 +188,7 @@ pub fn pulses() -> Result<Vec<(PathBuf, Pulse)>> {
 pub fn detach_dead(path: &Path) -> Result<()> {
     let mounts = mountinfo::read()?;
     let Some(top) = mountinfo::top_at(&mounts, path).filter(|mount| is_mine(mount)) else { return Ok(()) };
-    match place::pulse(path) {
+    match place::pulse(top) {
         Pulse::Dead => detach(top),
         Pulse::Alive | Pulse::Silent => {
             Err(Error::new(Kind::Busy, format!("the troop at {} is served again", path.display())))

@@ -17,7 +17,7 @@ pub use ended::ended;
 pub use environ::{directory, variable};
 pub use marked::{MAX_MARKED, marked};
 pub use open::{Open, open_files};
-pub use stopped::stopped;
+pub use stopped::{Stopped, stopped};
 pub use walk::{
     MAX_ARGV_BYTES, MAX_PROCESSES, name, process, programs, start_time, started_at, thread_group, was_signalled,
 };

@@ -12,6 +12,9 @@ pub struct Open {
     pub path: PathBuf,
     /// Whether the process can write through this descriptor.
     pub is_written: bool,
+    /// Of `/dev/fuse` the connection behind the descriptor, where the kernel says which (`fuse_connection` of
+    /// `/proc/PID/fdinfo`, seen on 6.18): the minor number of its filesystem.
+    pub fuse_connection: Option<u32>,
 }
 
 /// The files that the process has open and that have a path; none when it cannot be seen. Pipes, sockets and files that
@@ -22,7 +25,11 @@ pub fn open_files(pid: i32) -> Vec<Open> {
     let open = |descriptor: std::fs::DirEntry| {
         let path = std::fs::read_link(descriptor.path()).ok().filter(|path| path.is_absolute())?;
         let info = std::fs::read_to_string(dir.join("fdinfo").join(descriptor.file_name())).ok()?;
-        (!is_removed(&path)).then(|| Open { is_written: is_written(&info), path })
+        (!is_removed(&path)).then(|| Open {
+            is_written: is_written(&info),
+            fuse_connection: fuse_connection(&info),
+            path,
+        })
     };
     descriptors.flatten().take(MAX_DESCRIPTORS).filter_map(open).collect()
 }
@@ -35,6 +42,10 @@ fn is_removed(path: &Path) -> bool {
 fn is_written(info: &str) -> bool {
     let flags = info.lines().find_map(|line| i64::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
     flags.is_some_and(|flags| flags & 0o3 != 0)
+}
+
+fn fuse_connection(info: &str) -> Option<u32> {
+    info.lines().find_map(|line| line.strip_prefix("fuse_connection:")?.trim().parse().ok())
 }
 
 #[cfg(test)]

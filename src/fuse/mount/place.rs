@@ -15,9 +15,9 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::AccessFlags;
 
-use super::{detach, is_mine, is_root, named, owner};
+use super::{can_be_asked, detach, is_mine, is_root, named, owner, stopped};
 use crate::error::{Error, Kind, Result};
-use crate::fuse::mountinfo;
+use crate::fuse::mountinfo::{self, MountEntry};
 
 /// How long a troop found at the path may take to show that it is alive.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -71,14 +71,14 @@ pub(super) fn make_free(path: &Path) -> Result<()> {
         if !is_mine(top) {
             return busy(format!("the troop of {} is mounted at {at}; choose another directory", owner(top)));
         }
-        match pulse(path) {
+        match pulse(top) {
             Pulse::Dead => detach(top)?,
             Pulse::Alive => {
                 return busy(format!("a troop is already mounted at {at}; `troop umount {at}` takes it away"));
             }
             Pulse::Silent => {
                 return busy(format!(
-                    "the troop mounted at {at} does not answer within {} s, or one of yours is stopped; `troop umount {at}` takes it away",
+                    "the troop mounted at {at} has not answered within {} s, or is stopped; `troop umount {at}` takes it away",
                     ANSWER_LIMIT.as_secs()
                 ));
             }
@@ -92,21 +92,21 @@ pub(super) fn make_free(path: &Path) -> Result<()> {
 pub enum Pulse {
     /// It answers.
     Alive,
-    /// It has not answered in time, though somebody has the connection; or it was not safe to ask.
+    /// It has not answered in time, though somebody has the connection.
     Silent,
     /// Nobody has the connection any more.
     Dead,
 }
 
 /// Whether the filesystem at `path` is still served. Asked with statfs, because
-/// the kernel answers a stat from its cache for a while after the server died. While a
-/// server is stopped none is asked: it may be this one, and whoever waits for it cannot even end.
-pub(super) fn pulse(path: &Path) -> Pulse {
-    if !super::stopped().is_empty() {
+/// the kernel answers a stat from its cache for a while after the server died. One
+/// whose server is stopped is not asked.
+pub(super) fn pulse(mount: &MountEntry) -> Pulse {
+    if !can_be_asked(mount, &stopped()) {
         return Pulse::Silent;
     }
     let (answer, answered) = mpsc::channel();
-    let path = path.to_owned();
+    let path = mount.path.clone();
     // Left behind when it gets no answer: a waiting system call cannot be called off.
     std::thread::spawn(move || answer.send(statvfs(&path).map(drop)));
     match answered.recv_timeout(ANSWER_LIMIT) {
