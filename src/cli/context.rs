@@ -21,6 +21,9 @@ const SETTLE_LIMIT: Duration = ONE_SHOT_DEADLINE.saturating_add(Duration::from_s
 /// that only the screen shows.
 const STATE_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long what shows all agents waits for such states: it shows the others meanwhile.
+pub(super) const ALL_STATES_LIMIT: Duration = Duration::from_millis(400);
+
 /// Everything the commands share.
 pub(super) struct Context {
     pub(super) settings: Settings,
@@ -115,6 +118,12 @@ impl Context {
         })?;
         Ok((daemon, id, view))
     }
+}
+
+/// Waits until the states of all agents are told apart from passing ones, a little while at most.
+pub(super) fn wait_for_states(daemon: &Daemon) {
+    let told = |snapshot: &Snapshot| snapshot.agents.values().all(|agent| is_settled(agent.status())).then_some(());
+    daemon.port().wait_for(ALL_STATES_LIMIT, told);
 }
 
 /// Tells why agents could not be looked at, each reason once.

@@ -3,13 +3,12 @@
 use super::args::Common;
 use super::attach::attach;
 use super::config::CONFIG_FILE;
-use super::context::{Context, actor, config_dir, is_settled};
+use super::context::{Context, actor, config_dir, wait_for_states};
 use super::notifier::notifier;
 use super::{home, mount, signals};
 use crate::daemon::{Daemon, Scope, Settings};
 use crate::dashboard::{Doors, Home, Inbox, Message, Outbox, Ui};
 use crate::error::{Error, Kind, Result};
-use crate::model::Snapshot;
 use crate::store::Registry;
 use nix::sys::signal::Signal;
 use std::ffi::OsStr;
@@ -18,8 +17,6 @@ use std::time::Duration;
 
 /// How long the first frame waits for the first look at every agent.
 const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(2);
-/// How long it waits for states that only time can tell.
-const STATE_LIMIT: Duration = Duration::from_millis(400);
 /// How a person is told of agents where nobody says it.
 const NOTIFY: &str = "bell";
 
@@ -36,8 +33,7 @@ pub(super) fn run(common: &Common, notify: Option<String>) -> Result<()> {
     let answers = settings.allows_approvals;
     let daemon = Daemon::start(settings)?;
     daemon.port().wait_for(FIRST_LOOK_LIMIT, |snapshot| snapshot.settled.then_some(()));
-    let told = |snapshot: &Snapshot| snapshot.agents.values().all(|agent| is_settled(agent.status())).then_some(());
-    daemon.port().wait_for(STATE_LIMIT, told);
+    wait_for_states(&daemon);
     let roots = context.settings.roots.clone();
     let socket = context.settings.default_socket;
     let notify = notify.or(context.notify);

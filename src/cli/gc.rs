@@ -3,7 +3,7 @@
 use super::args::Common;
 use super::context::Context;
 use crate::daemon::{Sweep, has_changed};
-use crate::engine::gc::{Action, Found, Line, Pulse, plan};
+use crate::engine::gc::{Action, Found, Line, plan};
 use crate::error::Result;
 use crate::fuse::mount;
 use crate::store::gc::bytes;
@@ -11,7 +11,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -155,15 +154,7 @@ fn mounts() -> Vec<Found> {
         super::say(&format!("troop: {error}"));
         Vec::new()
     });
-    let found = |(path, pulse): (PathBuf, mount::Pulse)| Found::Mount {
-        path,
-        pulse: match pulse {
-            mount::Pulse::Alive => Pulse::Alive,
-            mount::Pulse::Silent => Pulse::Silent,
-            mount::Pulse::Dead => Pulse::Dead,
-        },
-    };
-    pulses.into_iter().map(found).collect()
+    pulses.into_iter().map(|(path, pulse)| Found::Mount { path, pulse }).collect()
 }
 
 /// How far the work has come, on a terminal that waits for it longer than [`QUIET`].

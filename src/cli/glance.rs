@@ -1,20 +1,17 @@
 //! What the live agents of the registry do now. A mount that shows exactly them is asked, because it knows already; else they are
 //! looked at. Who lives says the registry either way, read anew: what a mount has not heard of yet is not asked of it.
 
-use super::context::{Context, is_settled, tell_unseen};
+use super::context::{Context, is_settled, tell_unseen, wait_for_states};
 use super::mounted::Asked;
 use crate::daemon::Scope;
 use crate::error::Result;
 use crate::model::listed::Listed;
-use crate::model::{Listing, Snapshot, Status};
+use crate::model::{Listing, Status};
 use crate::store::Entry;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
-use std::time::Duration;
 
-/// How long states are waited for that only time can tell.
-const STATE_LIMIT: Duration = Duration::from_millis(400);
-/// As long as that, with the part of a second that lists leave out.
+/// As long as looking waits for states ([`ALL_STATES_LIMIT`](super::context::ALL_STATES_LIMIT)), with the part of a second that lists leave out.
 const OLD: SignedDuration = SignedDuration::from_millis(1400);
 
 /// The live agents by name, whose records are `live`.
@@ -65,8 +62,7 @@ fn look(context: &Context, live: Vec<Entry>) -> Result<Vec<Listed>> {
         }
         super::say(&format!("troop: {late}"));
     }
-    let told = |snapshot: &Snapshot| snapshot.agents.values().all(|agent| is_settled(agent.status())).then_some(());
-    daemon.port().wait_for(STATE_LIMIT, told);
+    wait_for_states(&daemon);
     let snapshot = daemon.port().snapshot();
     tell_unseen(&snapshot);
     Ok(snapshot.agents.values().map(|agent| Listed::of(agent, Listing::Live)).collect())

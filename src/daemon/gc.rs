@@ -12,7 +12,7 @@ use crate::model::Record;
 use crate::model::home::home_of;
 use crate::store::homes::Index;
 use crate::store::machine::Mark;
-use crate::store::{Registry, Roots, Scan, Severity, gc as disk, manifest};
+use crate::store::{Registry, Roots, Scan, Severity, gc as disk, legacy, manifest};
 use crate::tmux::Socket;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ impl<'a> Sweep<'a> {
         let homes: BTreeSet<PathBuf> = match &self.only {
             Some(only) => std::iter::once(only.clone()).collect(),
             None => {
-                let homes = named.iter().filter_map(|root| home_of(root)).map(Path::to_owned);
+                let homes = legacy::runtime_roots(named.iter().map(PathBuf::as_path)).into_iter();
                 homes.chain(entries.iter().cloned()).chain([self.settings.roots.home.clone()]).collect()
             }
         };

@@ -1,7 +1,7 @@
 //! What may be cleared away, and why the rest may not: from facts and a time to a list, which is carried out or printed.
 
 use super::recovery;
-use crate::model::{LifecycleState, Record};
+use crate::model::{LifecycleState, Pulse, Record};
 use crate::tracker::STARTING_LIMIT;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -92,17 +92,6 @@ pub enum Inside {
     Roots(Vec<PathBuf>),
     /// They cannot be listed; why.
     Unreadable(String),
-}
-
-/// How a mount of this user answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pulse {
-    /// It answers.
-    Alive,
-    /// It does not, and its server is there.
-    Silent,
-    /// Its server has died.
-    Dead,
 }
 
 /// One thing that was found.

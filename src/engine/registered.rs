@@ -36,16 +36,15 @@ impl World {
                 let respawned = !relaunched
                     && record.lifecycle.state == LifecycleState::Relaunching
                     && agent.record.lifecycle.state == LifecycleState::Active;
-                if relaunched || respawned {
+                // What the last one's rules made of the screen says nothing.
+                let has_other_rules = agent.tool.name != tool.name;
+                if relaunched || respawned || has_other_rules {
                     agent.tracker = Tracker::new(began_at(&record, &manifest), now);
+                }
+                if relaunched || respawned {
                     (agent.terminal, agent.probe) = (Terminal::Unseen, None);
                     (agent.scrollback, agent.error, agent.transcript) = (Arc::default(), Arc::default(), None);
                     agent.headless = None;
-                }
-                // What the last one's rules made of the screen says nothing.
-                let has_other_rules = agent.tool.name != tool.name;
-                if has_other_rules {
-                    agent.tracker = Tracker::new(began_at(&record, &manifest), now);
                 }
                 if relaunched {
                     self.last_slot += 1;

@@ -2,7 +2,7 @@
 
 use super::errno::errno;
 use super::handle::Handle;
-use super::stat::{attr_ttl, file_type, name_ttl};
+use super::stat::{Stat, attr_ttl, file_type, name_ttl};
 use super::tree_fs::TreeFs;
 use super::waits::Read;
 use crate::command::{Command, Launch, QueueChange};
@@ -42,14 +42,7 @@ impl Filesystem for TreeFs {
 
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         tracing::trace!(op = "lookup");
-        let snapshot = self.stat.port.snapshot();
-        match self.stat.child(&snapshot, parent, name) {
-            Ok((node, attr)) => {
-                let kept = |ttl| self.stat.kept(snapshot.version, ttl);
-                reply.entry_with_ttls(&kept(attr_ttl(node)), &kept(name_ttl(node)), &attr, Generation(0));
-            }
-            Err(error) => reply.error(error),
-        }
+        tell_entry(&self.stat, parent, name, reply);
     }
 
     fn getattr(&self, _request: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
@@ -149,16 +142,7 @@ impl Filesystem for TreeFs {
         let launch = Launch::new(name.clone());
         let stat = self.stat.clone();
         let answer = Box::new(move |result: Result<()>| match result {
-            Ok(()) => {
-                let snapshot = stat.port.snapshot();
-                match stat.child(&snapshot, INodeNo(Node::Agents.ino()), OsStr::new(name.as_str())) {
-                    Ok((node, attr)) => {
-                        let kept = |ttl| stat.kept(snapshot.version, ttl);
-                        reply.entry_with_ttls(&kept(attr_ttl(node)), &kept(name_ttl(node)), &attr, Generation(0));
-                    }
-                    Err(error) => reply.error(error),
-                }
-            }
+            Ok(()) => tell_entry(&stat, INodeNo(Node::Agents.ino()), OsStr::new(name.as_str()), reply),
             Err(error) => reply.error(errno(error.kind())),
         });
         self.stat.port.submit(Command::launch(launch), actor(request), Until::Done, answer);
@@ -172,12 +156,13 @@ impl Filesystem for TreeFs {
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         tracing::trace!(op = "rmdir");
-        let slot = match self.stat.child(&self.stat.port.snapshot(), parent, name) {
+        let snapshot = self.stat.port.snapshot();
+        let slot = match self.stat.child(&snapshot, parent, name) {
             Ok((Node::Agent(slot), _)) => slot,
             Ok(_) => return reply.error(Errno::EPERM),
             Err(error) => return reply.error(error),
         };
-        let Some(agent) = self.stat.port.snapshot().by_slot(slot).map(|(_, agent)| agent.id.clone()) else {
+        let Some(agent) = snapshot.by_slot(slot).map(|(_, agent)| agent.id.clone()) else {
             return reply.error(Errno::ENOENT);
         };
         let answer = Box::new(move |result: Result<()>| match result {
@@ -451,6 +436,18 @@ impl TreeFs {
             }),
             Err(error) => reply.error(errno(error.kind())),
         }
+    }
+}
+
+/// Answers what `name` in `parent` is now.
+fn tell_entry(stat: &Stat, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    let snapshot = stat.port.snapshot();
+    match stat.child(&snapshot, parent, name) {
+        Ok((node, attr)) => {
+            let kept = |ttl| stat.kept(snapshot.version, ttl);
+            reply.entry_with_ttls(&kept(attr_ttl(node)), &kept(name_ttl(node)), &attr, Generation(0));
+        }
+        Err(error) => reply.error(error),
     }
 }
 

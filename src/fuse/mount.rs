@@ -9,8 +9,6 @@ mod fusermount;
 mod place;
 mod root;
 
-pub use place::Pulse;
-
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -21,6 +19,7 @@ use nix::unistd::Uid;
 
 use crate::error::{Error, Kind, Result};
 use crate::fuse::mountinfo::{self, MountEntry};
+use crate::model::Pulse;
 use crate::process::{Open, Stopped};
 
 /// A directory that has been found fit to mount on, and is held so that no
@@ -177,8 +176,9 @@ pub fn own_mounts() -> Result<Vec<MountEntry>> {
 
 /// The troops of the calling user, and how each answers; one that hangs takes two seconds.
 pub fn pulses() -> Result<Vec<(PathBuf, Pulse)>> {
+    let stopped = stopped();
     let with_pulse = |mount: MountEntry| {
-        let pulse = place::pulse(&mount);
+        let pulse = place::pulse(&mount, &stopped);
         (mount.path, pulse)
     };
     Ok(own_mounts()?.into_iter().map(with_pulse).collect())
@@ -188,7 +188,7 @@ pub fn pulses() -> Result<Vec<(PathBuf, Pulse)>> {
 pub fn detach_dead(path: &Path) -> Result<()> {
     let mounts = mountinfo::read()?;
     let Some(top) = mountinfo::top_at(&mounts, path).filter(|mount| is_mine(mount)) else { return Ok(()) };
-    match place::pulse(top) {
+    match place::pulse(top, &stopped()) {
         Pulse::Dead => detach(top),
         Pulse::Alive | Pulse::Silent => {
             Err(Error::new(Kind::Busy, format!("the troop at {} is served again", path.display())))

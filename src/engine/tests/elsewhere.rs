@@ -13,23 +13,7 @@ fn ms(at: i64) -> Timestamp {
 fn seen(text: &str) -> Terminal {
     let argv = ["stand-in".to_owned()].to_vec();
     let all = vec![Process { pid: 7, start_time: 1, comm: "stand-in".to_owned(), argv }];
-    let pane = Pane {
-        id: PaneId::parse("%1").unwrap(),
-        pid: 7,
-        dead: false,
-        exit_status: None,
-        exit_signal: None,
-        title: String::new(),
-        cursor: (0, 0),
-        cursor_shown: true,
-        size: (80, 24),
-        alternate: false,
-        input_off: false,
-        in_mode: false,
-        command: "stand-in".to_owned(),
-        history: 0,
-        bracketed_paste: None,
-    };
+    let pane = Pane { size: (80, 24), command: "stand-in".to_owned(), ..Pane::new(PaneId::parse("%1").unwrap(), 7) };
     let screen = Screen { ansi: text.into(), text: text.into() };
     Terminal::Seen(Box::new(Look { pane, screen, programs: Programs { all, foreground: vec![7] } }))
 }

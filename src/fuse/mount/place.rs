@@ -18,6 +18,8 @@ use nix::unistd::AccessFlags;
 use super::{can_be_asked, detach, is_mine, is_root, named, owner, stopped};
 use crate::error::{Error, Kind, Result};
 use crate::fuse::mountinfo::{self, MountEntry};
+use crate::model::Pulse;
+use crate::process::Stopped;
 
 /// How long a troop found at the path may take to show that it is alive.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -71,7 +73,7 @@ pub(super) fn make_free(path: &Path) -> Result<()> {
         if !is_mine(top) {
             return busy(format!("the troop of {} is mounted at {at}; choose another directory", owner(top)));
         }
-        match pulse(top) {
+        match pulse(top, &stopped()) {
             Pulse::Dead => detach(top)?,
             Pulse::Alive => {
                 return busy(format!("a troop is already mounted at {at}; `troop umount {at}` takes it away"));
@@ -87,22 +89,11 @@ pub(super) fn make_free(path: &Path) -> Result<()> {
     busy(format!("{at} is covered by dead mounts that come back; choose another directory"))
 }
 
-/// Whether a mounted filesystem is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pulse {
-    /// It answers.
-    Alive,
-    /// It has not answered in time, though somebody has the connection.
-    Silent,
-    /// Nobody has the connection any more.
-    Dead,
-}
-
-/// Whether the filesystem at `path` is still served. Asked with statfs, because
+/// Whether a filesystem is still served. Asked with statfs, because
 /// the kernel answers a stat from its cache for a while after the server died. One
 /// whose server is stopped is not asked.
-pub(super) fn pulse(mount: &MountEntry) -> Pulse {
-    if !can_be_asked(mount, &stopped()) {
+pub(super) fn pulse(mount: &MountEntry, stopped: &[Stopped]) -> Pulse {
+    if !can_be_asked(mount, stopped) {
         return Pulse::Silent;
     }
     let (answer, answered) = mpsc::channel();

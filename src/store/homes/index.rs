@@ -85,9 +85,7 @@ impl Index {
     pub fn forget(&self, home: &Path) -> Result<()> {
         let (mut known, home) = (false, resolve(home));
         self.change(|contents| {
-            let before = contents.homes.len();
-            contents.homes.retain(|entry| !is_of(entry, &home));
-            known = contents.homes.len() < before;
+            known = contents.remove(&home);
             known
         })?;
         if known {
@@ -104,9 +102,7 @@ impl Index {
         let (mut gone, home) = (false, resolve(home));
         self.change(|contents| {
             gone = empty();
-            let before = contents.homes.len();
-            contents.homes.retain(|entry| !gone || !is_of(entry, &home));
-            contents.homes.len() < before
+            gone && contents.remove(&home)
         })?;
         Ok(gone)
     }
@@ -158,6 +154,13 @@ impl Index {
 }
 
 impl Contents {
+    /// Removes every entry of a Home; whether there was one.
+    fn remove(&mut self, home: &Path) -> bool {
+        let before = self.homes.len();
+        self.homes.retain(|entry| !is_of(entry, home));
+        self.homes.len() < before
+    }
+
     fn into_json(mut self) -> Result<Vec<u8>> {
         self.rest.entry("version").or_insert_with(|| VERSION.into());
         self.homes.sort_by_key(|entry| std::cmp::Reverse(Known::parse(entry).map(|known| known.last_seen)));

@@ -76,15 +76,7 @@ pub fn homes(known: &[Known], sessions: &[Session]) -> Vec<Home> {
     homes
 }
 
-/// The session roots in a Home, sorted: what has a manifest. A Home that cannot be read has none.
-pub fn session_roots(home: &Path) -> Vec<PathBuf> {
-    let mut roots = Vec::new();
-    each_session(home, |root| roots.push(root.to_owned()));
-    roots.sort();
-    roots
-}
-
-/// Shows each session root in a Home, [`MAX_SESSIONS`] at most.
+/// Shows each session root in a Home, what has a manifest, [`MAX_SESSIONS`] at most. A Home that cannot be read has none.
 fn each_session(home: &Path, mut see: impl FnMut(&Path)) {
     let directories = |dir: &Path| {
         let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
@@ -101,6 +93,12 @@ mod tests {
 
     #[test]
     fn only_what_has_a_manifest_is_a_session() {
+        let session_roots = |home: &Path| {
+            let mut roots = Vec::new();
+            each_session(home, |root| roots.push(root.to_owned()));
+            roots.sort();
+            roots
+        };
         let home = tempfile::tempdir().unwrap();
         assert_eq!(session_roots(home.path()), Vec::<PathBuf>::new());
         let sessions = home.path().join("sessions/local_interactive");

@@ -65,9 +65,18 @@ fn sweep(world: &World, args: &[&str]) -> Command {
     command
 }
 
+/// The same with what of it is of this world: on the machine there are mounts of others, which come and go.
 #[track_caller]
 fn swept(world: &World, args: &[&str]) -> (Value, Lines) {
-    report(&said(sweep(world, &[&["--json"], args].concat()).output().unwrap()))
+    let mut said = said(sweep(world, &[&["--json"], args].concat()).output().unwrap());
+    let mut all: Value = serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"));
+    let ours = |row: &Value| Path::new(row["path"].as_str().unwrap()).starts_with(world.sandbox().path());
+    let rows: Vec<Value> = all["lines"].as_array().unwrap().iter().filter(|row| ours(row)).cloned().collect();
+    all["removed"] =
+        rows.iter().filter(|row| !["keep", "failed"].contains(&row["action"].as_str().unwrap())).count().into();
+    all["lines"] = rows.into();
+    said.out = all.to_string();
+    report(&said)
 }
 
 /// Has a session root not changed for a day: what was made a moment ago may be just being made.
