@@ -67,7 +67,8 @@ async fn the_programs_of_a_pane() {
     agent.see_text("ready").await;
     let programs = loop {
         let programs = troop::process::programs(agent.created.pane_pid).unwrap();
-        let has = |comm: &str| programs.all.iter().any(|p| p.comm == comm);
+        // In the middle of an exec a process has its new name and no arguments yet.
+        let has = |comm: &str| programs.all.iter().any(|p| p.comm == comm && !p.argv.is_empty());
         if has("cat") && has("sleep") {
             break programs;
         }
